@@ -1,0 +1,2 @@
+//! pitt
+fn main() {}
