@@ -1,0 +1,79 @@
+//! What to simulate.
+
+use std::fmt;
+
+/// A survey that can be simulated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum SimSurvey {
+    /// Zwicky Transient Facility, packets of schema 4.02.
+    Ztf,
+    /// Rubin's LSST, packets of schema 11.0.
+    Lsst,
+}
+
+impl SimSurvey {
+    /// The survey's short name, `ztf` or `lsst`.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Ztf => "ztf",
+            Self::Lsst => "lsst",
+        }
+    }
+}
+
+impl fmt::Display for SimSurvey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// Size and shape of a simulation. The same configuration gives the same packets, byte for byte.
+///
+/// The default is a demo night: two surveys, 40 visits each, 60 alerts a visit, 4,800 packets, a few of them damaged.
+/// Rubin's own shape is `visits_per_night: 1000, alerts_per_visit: 10_000`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SimulationConfig {
+    /// Chooses the sky, the weather and the noise.
+    pub seed: u64,
+    /// First night, YYYYMMDD. ZTF: UTC date; LSST: date of UTC minus 12 h. Not before 1972.
+    pub first_night: i32,
+    /// Nights in a row, all clear.
+    pub nights: u32,
+    /// Visits a night, of each survey. Each field is visited twice a night, in two bands.
+    pub visits_per_night: u32,
+    /// Alerts a visit, exactly; what the sky does not fill is filled by bogus detections.
+    pub alerts_per_visit: u32,
+    /// Surveys to simulate; their visits alternate.
+    pub surveys: Vec<SimSurvey>,
+    /// Time between the starts of visits `[s]`.
+    pub cadence_s: f64,
+    /// Nights of observing before the first one (a third of them clouded out). They fill the histories: with the
+    /// default an old LSST object comes with some hundred detections and as many forced points.
+    pub history_nights: u32,
+    /// Packets of a million that arrive damaged, so that every reader must notice; see [`Fault`](crate::Fault).
+    pub bad_packets_per_million: u32,
+    /// Packets of a million that are sent a second time, later in the same visit.
+    pub duplicates_per_million: u32,
+    /// Noise realisations of each kind of stamp, at least 1. Stamps are rendered once and used again; see
+    /// [`Simulator`](crate::Simulator).
+    pub stamp_variants: u32,
+}
+
+impl Default for SimulationConfig {
+    fn default() -> Self {
+        Self {
+            seed: 1,
+            first_night: 20_260_224,
+            nights: 1,
+            visits_per_night: 40,
+            alerts_per_visit: 60,
+            surveys: vec![SimSurvey::Ztf, SimSurvey::Lsst],
+            cadence_s: 39.0,
+            history_nights: 75,
+            bad_packets_per_million: 1000,
+            duplicates_per_million: 1000,
+            stamp_variants: 2,
+        }
+    }
+}
