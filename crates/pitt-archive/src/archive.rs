@@ -1,0 +1,434 @@
+//! An open archive: its tables, its index, and the questions it answers.
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::time::Duration;
+
+use arrow_schema::SchemaRef;
+use object_store::ObjectStore;
+use pitt_alert::{Position, SchemaStore};
+
+use crate::answer::{ConeHit, Point, StoredPacket};
+use crate::book::Book;
+use crate::delta::{DeltaLog, Site, TableFile};
+use crate::error::ArchiveError;
+use crate::folder::SyncedFolder;
+use crate::index::{Index, Location};
+use crate::read::{self, OpenFiles};
+use crate::scan;
+use crate::tables::{self, ALERTS, PACKETS, PacketCompression, SCHEMAS};
+
+/// How an archive is opened.
+#[derive(Clone)]
+pub struct ArchiveOptions {
+    /// Creates the folder and the tables if they are not there; otherwise that is an error. Default: yes.
+    pub create: bool,
+    /// Folder of the index; default `index` in the archive.
+    pub index: Option<PathBuf>,
+    /// Memory for blocks of the index. Default: 64 MB.
+    pub index_cache_bytes: u64,
+    /// How packets are compressed. Default: Zstandard, level 1.
+    pub compression: PacketCompression,
+    /// A data file is closed when it has this size. Default: 512 MB.
+    pub file_bytes: u64,
+    /// A commit is due after this time. Default: 10 s.
+    pub commit_every: Duration,
+    /// A commit is due when this much is waiting. Default: 512 MB.
+    pub commit_bytes: u64,
+    /// The store that the Delta logs go through; default: the file system, synced. For tests that let it fail.
+    pub store: Option<Arc<dyn ObjectStore>>,
+}
+
+impl Default for ArchiveOptions {
+    fn default() -> Self {
+        Self {
+            create: true,
+            index: None,
+            index_cache_bytes: 64 << 20,
+            compression: PacketCompression::default(),
+            file_bytes: 512 << 20,
+            commit_every: Duration::from_secs(10),
+            commit_bytes: 512 << 20,
+            store: None,
+        }
+    }
+}
+
+/// A table as it stood at one version: what a query engine needs to read it.
+#[derive(Debug, Clone)]
+pub struct TableSnapshot {
+    /// Name, such as `packets` or `alerts/ztf`.
+    pub name: String,
+    /// Delta version.
+    pub version: u64,
+    /// Schema; a file written earlier may lack columns of it, also in structs.
+    pub schema: SchemaRef,
+    /// Data files, oldest first.
+    pub files: Vec<TableFile>,
+}
+
+impl TableSnapshot {
+    /// Rows in all files.
+    pub fn rows(&self) -> u64 {
+        self.files.iter().map(|f| f.rows).sum()
+    }
+
+    /// Bytes of all files.
+    pub fn bytes(&self) -> u64 {
+        self.files.iter().map(|f| f.size).sum()
+    }
+}
+
+/// An open archive; clones share it. Calls block and must not come from async code.
+#[derive(Clone)]
+pub struct Archive {
+    pub(crate) inner: Arc<Inner>,
+}
+
+pub(crate) struct Inner {
+    pub(crate) site: Site,
+    pub(crate) options: Arc<ArchiveOptions>,
+    pub(crate) tables: Mutex<BTreeMap<String, DeltaLog>>,
+    pub(crate) writing: AtomicBool,
+    index: RwLock<Option<Index>>,
+    packet_files: RwLock<HashMap<(u64, u32), PathBuf>>,
+    open_files: OpenFiles,
+    book: Mutex<Book>,
+}
+
+/// Locks also after a panic elsewhere: what is guarded is never left half-changed.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Archive {
+    /// Opens the archive in a folder, by path or `file://` URL.
+    ///
+    /// When another process has the index open, this one can still read: it looks alerts up by scanning the
+    /// tables, pruned by their statistics ([`Archive::has_index`] tells), and cannot write.
+    ///
+    /// # Errors
+    ///
+    /// When the location is no folder or cannot be created, or a table cannot be read.
+    pub fn open(location: &str, options: ArchiveOptions) -> Result<Self, ArchiveError> {
+        let root = folder_of(location, options.create)?;
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(2)
+            .thread_name("pitt-archive")
+            .enable_all()
+            .build()
+            .map_err(ArchiveError::io(&root))?;
+        let store = options.store.clone().unwrap_or_else(|| Arc::new(SyncedFolder::default()));
+        let site = Site {
+            root: root.clone(),
+            store,
+            runtime: Arc::new(runtime),
+        };
+        let index_folder = options.index.clone().unwrap_or_else(|| root.join("index"));
+        let index = Index::open(&index_folder, options.index_cache_bytes)?;
+        let inner = Inner {
+            tables: Mutex::new(open_tables(&site, options.create)?),
+            site,
+            options: Arc::new(options),
+            writing: AtomicBool::new(false),
+            index: RwLock::new(index),
+            packet_files: RwLock::default(),
+            open_files: OpenFiles::new(256),
+            book: Mutex::default(),
+        };
+        let archive = Self { inner: Arc::new(inner) };
+        archive.inner.catch_up()?;
+        Ok(archive)
+    }
+
+    /// Folder of the archive.
+    pub fn folder(&self) -> &Path {
+        &self.inner.site.root
+    }
+
+    /// Whether the index is open here; if not, look-ups scan the tables.
+    pub fn has_index(&self) -> bool {
+        self.inner.index().is_some()
+    }
+
+    /// Reads what other processes have committed since.
+    pub fn refresh(&self) -> Result<(), ArchiveError> {
+        {
+            let mut tables = lock(&self.inner.tables);
+            let newer = open_tables(&self.inner.site, false)?;
+            *tables = newer;
+        }
+        self.inner.catch_up()
+    }
+
+    /// Names of the tables.
+    pub fn tables(&self) -> Vec<String> {
+        lock(&self.inner.tables).keys().cloned().collect()
+    }
+
+    /// A table's files and schema at the version last read or committed; `None` if there is no such table.
+    pub fn snapshot(&self, table: &str) -> Result<Option<TableSnapshot>, ArchiveError> {
+        let tables = lock(&self.inner.tables);
+        let Some(log) = tables.get(table) else {
+            return Ok(None);
+        };
+        Ok(Some(TableSnapshot {
+            name: table.to_owned(),
+            version: log.version(),
+            schema: log.schema()?,
+            files: log.files()?,
+        }))
+    }
+
+    /// Surveys that have a table of alerts.
+    pub fn surveys(&self) -> Vec<String> {
+        let tables = lock(&self.inner.tables);
+        let of_alerts = tables.keys().filter_map(|t| t.strip_prefix("alerts/"));
+        of_alerts.map(str::to_owned).collect()
+    }
+
+    /// One alert's packet, byte for byte as it was received; `None` if it is not stored.
+    pub fn packet(&self, survey: &str, alert_id: i64) -> Result<Option<StoredPacket>, ArchiveError> {
+        let at = match &*self.inner.index() {
+            Some(index) => index.locate(survey, alert_id)?,
+            None => scan::locate(self, survey, alert_id)?,
+        };
+        at.map(|at| self.inner.read_packet(survey, alert_id, at)).transpose()
+    }
+
+    /// The packets of an alert id, in every survey that has it.
+    pub fn find(&self, alert_id: i64) -> Result<Vec<StoredPacket>, ArchiveError> {
+        let mut found = Vec::new();
+        for survey in self.surveys() {
+            found.extend(self.packet(&survey, alert_id)?);
+        }
+        Ok(found)
+    }
+
+    /// An object's detections, one from each of its alerts, in order of time.
+    pub fn light_curve(&self, object_id: &str) -> Result<Vec<Point>, ArchiveError> {
+        match &*self.inner.index() {
+            Some(index) => index.light_curve(object_id),
+            None => scan::light_curve(self, object_id),
+        }
+    }
+
+    /// Objects within a radius of a position, nearest first.
+    ///
+    /// | argument | unit | meaning |
+    /// |---|---|---|
+    /// | `ra`, `dec` | deg (ICRS) | center |
+    /// | `radius_arcsec` | arcsec | up to a few degrees; larger areas are a query on `alerts` |
+    pub fn cone(&self, ra: f64, dec: f64, radius_arcsec: f64) -> Result<Vec<ConeHit>, ArchiveError> {
+        match &*self.inner.index() {
+            Some(index) => index.cone(ra, dec, radius_arcsec),
+            None => scan::cone(self, ra, dec, radius_arcsec),
+        }
+    }
+
+    /// The stored writers' schemas, for decoding stored packets again.
+    pub fn schema_store(&self) -> Result<SchemaStore, ArchiveError> {
+        let store = SchemaStore::new();
+        let book = lock(&self.inner.book);
+        for (fingerprint, wire_id, json) in book.schemas() {
+            let unusable = |detail: String| ArchiveError::Format {
+                table: SCHEMAS.to_owned(),
+                detail: format!("schema {fingerprint}: {detail}"),
+            };
+            match wire_id.and_then(|id| u32::try_from(id).ok()) {
+                Some(id) => drop(store.insert(id, &json).map_err(|e| unusable(e.to_string()))?),
+                None => drop(store.intern(&json).map_err(|e| unusable(e.to_string()))?),
+            }
+        }
+        Ok(store)
+    }
+
+    /// Deletes the index and makes it again from the tables; returns the rows read.
+    pub fn rebuild_index(&self) -> Result<u64, ArchiveError> {
+        self.inner.rebuild_index()
+    }
+}
+
+/// The folder a location names, canonical.
+fn folder_of(location: &str, create: bool) -> Result<PathBuf, ArchiveError> {
+    let path = location.strip_prefix("file://").unwrap_or(location);
+    let path = PathBuf::from(path);
+    if location.contains("://") && !location.starts_with("file://") || path.is_file() {
+        return Err(ArchiveError::Location {
+            location: location.to_owned(),
+        });
+    }
+    if create {
+        std::fs::create_dir_all(&path).map_err(ArchiveError::io(&path))?;
+    }
+    path.canonicalize().map_err(ArchiveError::io(&path))
+}
+
+fn open_tables(site: &Site, create: bool) -> Result<BTreeMap<String, DeltaLog>, ArchiveError> {
+    let mut tables = BTreeMap::new();
+    for (name, schema) in tables::fixed() {
+        let opened = if create {
+            Some(DeltaLog::open_or_create(site, name, &schema)?)
+        } else {
+            DeltaLog::open(site, name)?
+        };
+        tables.extend(opened.map(|log| (name.to_owned(), log)));
+    }
+    if !tables.contains_key(PACKETS) {
+        return Err(ArchiveError::Format {
+            table: PACKETS.to_owned(),
+            detail: format!("{} holds no archive", site.root.display()),
+        });
+    }
+    let folder = site.root.join(ALERTS);
+    let surveys = match std::fs::read_dir(&folder) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(tables),
+        Err(error) => return Err(ArchiveError::io(&folder)(error)),
+    };
+    for entry in surveys {
+        let entry = entry.map_err(ArchiveError::io(&folder))?;
+        let name = tables::alerts(&entry.file_name().to_string_lossy());
+        tables.extend(DeltaLog::open(site, &name)?.map(|log| (name, log)));
+    }
+    Ok(tables)
+}
+
+impl Inner {
+    pub(crate) fn index(&self) -> RwLockReadGuard<'_, Option<Index>> {
+        self.index.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn index_mut(&self) -> RwLockWriteGuard<'_, Option<Index>> {
+        self.index.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn book(&self) -> MutexGuard<'_, Book> {
+        lock(&self.book)
+    }
+
+    pub(crate) fn tables(&self) -> MutexGuard<'_, BTreeMap<String, DeltaLog>> {
+        lock(&self.tables)
+    }
+
+    /// Brings everything derived in memory and the index up to the tables.
+    pub(crate) fn catch_up(&self) -> Result<(), ArchiveError> {
+        let listed = self.list_indexed()?;
+        {
+            let tables = self.tables();
+            if let Some(schemas) = tables.get(SCHEMAS) {
+                self.book().read(&schemas.files()?)?;
+            }
+            let mut stale = false;
+            if let Some(index) = &*self.index() {
+                for (table, files) in &listed {
+                    stale |= !index.fits(&tables[table], files)?;
+                }
+            }
+            if stale {
+                tracing::warn!("the index does not belong to the tables: it is made again");
+                drop(tables);
+                self.rebuild_index()?;
+                return Ok(());
+            }
+        }
+        self.follow(&listed).map(drop)
+    }
+
+    /// The tables the index follows, with their files; also notes where the files of `packets` are.
+    fn list_indexed(&self) -> Result<Vec<(String, Vec<TableFile>)>, ArchiveError> {
+        let tables = self.tables();
+        let mut listed = Vec::new();
+        for (name, log) in tables.iter() {
+            if name == PACKETS || name == tables::FORCED || name.starts_with("alerts/") {
+                listed.push((name.clone(), log.files()?));
+            }
+        }
+        for (name, files) in &listed {
+            if name == PACKETS {
+                self.note_packet_files(files);
+            }
+        }
+        Ok(listed)
+    }
+
+    pub(crate) fn note_packet_files(&self, files: &[TableFile]) {
+        let mut known = self.packet_files.write().unwrap_or_else(PoisonError::into_inner);
+        known.extend(files.iter().map(|f| ((f.name.commit, f.name.number), f.path.clone())));
+    }
+
+    fn follow(&self, listed: &[(String, Vec<TableFile>)]) -> Result<u64, ArchiveError> {
+        let mut rows = 0;
+        for (table, files) in listed {
+            rows += self.follow_table(table, files)?;
+        }
+        Ok(rows)
+    }
+
+    /// Lets the index take in a table's files.
+    pub(crate) fn follow_table(&self, table: &str, files: &[TableFile]) -> Result<u64, ArchiveError> {
+        let tables = self.tables();
+        match (&*self.index(), tables.get(table)) {
+            (Some(index), Some(log)) => index.follow(log, files),
+            _ => Ok(0),
+        }
+    }
+
+    fn rebuild_index(&self) -> Result<u64, ArchiveError> {
+        {
+            let mut index = self.index_mut();
+            let Some(open) = index.take() else {
+                return Err(ArchiveError::InUse {
+                    path: self.site.root.join("index"),
+                });
+            };
+            let folder = open.folder().to_owned();
+            drop(open);
+            std::fs::remove_dir_all(&folder).map_err(ArchiveError::io(&folder))?;
+            *index = Index::open(&folder, self.options.index_cache_bytes)?;
+        }
+        self.follow(&self.list_indexed()?)
+    }
+
+    pub(crate) fn read_packet(
+        &self,
+        survey: &str,
+        alert_id: i64,
+        at: Location,
+    ) -> Result<StoredPacket, ArchiveError> {
+        let path = {
+            let files = self.packet_files.read().unwrap_or_else(PoisonError::into_inner);
+            files.get(&(at.commit, at.number)).cloned()
+        };
+        let path = path.ok_or_else(|| ArchiveError::Format {
+            table: PACKETS.to_owned(),
+            detail: format!("no file {}-{} in the log", at.commit, at.number),
+        })?;
+        let batch = self.open_files.packet_row(&path, at.row)?;
+        let book = self.book();
+        let joined = read::join_row(&batch, 0, |id| book.header(id));
+        let damaged = |detail: String| ArchiveError::Damaged {
+            path: path.display().to_string(),
+            row: at.row,
+            detail,
+        };
+        let joined = joined
+            .map_err(damaged)?
+            .ok_or_else(|| damaged("the row carries no packet".to_owned()))?;
+        Ok(StoredPacket {
+            survey: survey.to_owned(),
+            alert_id,
+            bytes: joined.bytes,
+            schema: joined.schema,
+            position: Position {
+                partition: joined.partition.into(),
+                offset: joined.offset,
+            },
+            record: at.record,
+            name: joined.name.into(),
+            received_us: joined.received_us,
+        })
+    }
+}

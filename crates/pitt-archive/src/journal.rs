@@ -1,0 +1,284 @@
+//! From packets and what was decoded of them to rows of `packets`.
+
+use arrow_array::builder::{BinaryBuilder, Float64Builder, Int32Builder, Int64Builder, StringBuilder};
+use arrow_array::cast::AsArray;
+use arrow_array::types::{Float32Type, Float64Type, Int32Type, Int64Type};
+use arrow_array::{Array, ArrayRef, Float32Array, Float64Array, Int32Array, Int64Array, RecordBatch, StringArray};
+use arrow_schema::SchemaRef;
+use std::sync::Arc;
+
+use crate::error::ArchiveError;
+use crate::framing::Framed;
+use pitt_alert::{AlertBatch, Decoded, Packet};
+use crate::tables::PACKETS;
+
+/// What became of a record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    Stored,
+    /// Seen before; byte-equal or not.
+    Duplicate { byte_equal: bool },
+    Quarantined,
+}
+
+impl Outcome {
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Stored => "stored",
+            Self::Duplicate { .. } => "duplicate",
+            Self::Quarantined => "quarantined",
+        }
+    }
+}
+
+/// Where a row's values come from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Source {
+    /// Batch and row of the decoded alerts.
+    Alert { batch: usize, row: usize },
+    /// Index into the rejected.
+    Rejected(usize),
+    /// The packet gave neither alerts nor a rejection.
+    Nothing,
+}
+
+/// One row to be of `packets`.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Entry {
+    pub(crate) packet: usize,
+    pub(crate) record: u32,
+    pub(crate) source: Source,
+    pub(crate) outcome: Outcome,
+}
+
+/// One entry a record, in the order of packets and records; every packet has at least one.
+pub(crate) fn entries(packets: &[Packet], decoded: &Decoded) -> Vec<Entry> {
+    let mut entries = Vec::with_capacity(packets.len());
+    for (batch, alerts) in decoded.batches.iter().enumerate() {
+        for (row, origin) in alerts.origins.iter().enumerate() {
+            entries.push(Entry {
+                packet: origin.packet,
+                record: origin.record,
+                source: Source::Alert { batch, row },
+                outcome: Outcome::Stored,
+            });
+        }
+    }
+    for (index, rejected) in decoded.rejected.iter().enumerate() {
+        entries.push(Entry {
+            packet: rejected.packet,
+            record: rejected.record.unwrap_or(0),
+            source: Source::Rejected(index),
+            outcome: Outcome::Quarantined,
+        });
+    }
+    let mut heard = vec![false; packets.len()];
+    for entry in &entries {
+        if let Some(heard) = heard.get_mut(entry.packet) {
+            *heard = true;
+        }
+    }
+    let silent = heard.iter().enumerate().filter(|(_, heard)| !**heard);
+    entries.extend(silent.map(|(packet, _)| Entry {
+        packet,
+        record: 0,
+        source: Source::Nothing,
+        outcome: Outcome::Quarantined,
+    }));
+    entries.sort_by_key(|e| (e.packet, e.record));
+    entries
+}
+
+/// The common columns of a batch that the archive needs; absent ones are `None`.
+pub(crate) struct Common<'a> {
+    pub(crate) alert_id: Option<&'a Int64Array>,
+    pub(crate) object_id: Option<&'a StringArray>,
+    pub(crate) mjd_tai: Option<&'a Float64Array>,
+    pub(crate) night: Option<&'a Int32Array>,
+    pub(crate) ra: Option<&'a Float64Array>,
+    pub(crate) dec: Option<&'a Float64Array>,
+}
+
+impl<'a> Common<'a> {
+    pub(crate) fn of(records: &'a RecordBatch) -> Self {
+        let column = |name: &str| records.column_by_name(name);
+        Self {
+            alert_id: column("alert_id").and_then(|a| a.as_primitive_opt::<Int64Type>()),
+            object_id: column("object_id").and_then(|a| a.as_string_opt()),
+            mjd_tai: column("mjd_tai").and_then(|a| a.as_primitive_opt::<Float64Type>()),
+            night: column("night").and_then(|a| a.as_primitive_opt::<Int32Type>()),
+            ra: column("ra").and_then(|a| a.as_primitive_opt::<Float64Type>()),
+            dec: column("dec").and_then(|a| a.as_primitive_opt::<Float64Type>()),
+        }
+    }
+
+    pub(crate) fn alert_id(&self, row: usize) -> Option<i64> {
+        self.alert_id.filter(|a| a.is_valid(row)).map(|a| a.value(row))
+    }
+
+    pub(crate) fn object_id(&self, row: usize) -> Option<&'a str> {
+        self.object_id.filter(|a| a.is_valid(row)).map(|a| a.value(row))
+    }
+
+    pub(crate) fn mjd_tai(&self, row: usize) -> Option<f64> {
+        self.mjd_tai.filter(|a| a.is_valid(row)).map(|a| a.value(row))
+    }
+
+    pub(crate) fn night(&self, row: usize) -> Option<i32> {
+        self.night.filter(|a| a.is_valid(row)).map(|a| a.value(row))
+    }
+}
+
+/// A nullable column of 32-bit floats by name.
+pub(crate) fn float32<'a>(records: &'a RecordBatch, name: &str) -> Option<&'a Float32Array> {
+    records.column_by_name(name).and_then(|a| a.as_primitive_opt::<Float32Type>())
+}
+
+/// Builds rows of `packets`.
+pub(crate) struct JournalBuilder {
+    survey: StringBuilder,
+    alert_id: Int64Builder,
+    object_id: StringBuilder,
+    mjd_tai: Float64Builder,
+    night: Int32Builder,
+    partition: StringBuilder,
+    offset: Int64Builder,
+    record: Int32Builder,
+    received_us: Int64Builder,
+    name: StringBuilder,
+    outcome: StringBuilder,
+    reason: StringBuilder,
+    detail: StringBuilder,
+    schema: StringBuilder,
+    frame: StringBuilder,
+    frame_header: StringBuilder,
+    frame_sync: BinaryBuilder,
+    crc32: Int64Builder,
+    size: Int64Builder,
+    packet: BinaryBuilder,
+    bytes: usize,
+}
+
+impl JournalBuilder {
+    pub(crate) fn new() -> Self {
+        Self {
+            survey: StringBuilder::new(),
+            alert_id: Int64Builder::new(),
+            object_id: StringBuilder::new(),
+            mjd_tai: Float64Builder::new(),
+            night: Int32Builder::new(),
+            partition: StringBuilder::new(),
+            offset: Int64Builder::new(),
+            record: Int32Builder::new(),
+            received_us: Int64Builder::new(),
+            name: StringBuilder::new(),
+            outcome: StringBuilder::new(),
+            reason: StringBuilder::new(),
+            detail: StringBuilder::new(),
+            schema: StringBuilder::new(),
+            frame: StringBuilder::new(),
+            frame_header: StringBuilder::new(),
+            frame_sync: BinaryBuilder::new(),
+            crc32: Int64Builder::new(),
+            size: Int64Builder::new(),
+            packet: BinaryBuilder::new(),
+            bytes: 0,
+        }
+    }
+
+    /// Packet bytes waiting in the builder.
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Appends one row; `framed` is what the row carries of the packet, `crc32` the packet's.
+    pub(crate) fn push(
+        &mut self,
+        entry: &Entry,
+        packet: &Packet,
+        decoded: &Decoded,
+        (crc32, framed): (u32, Option<&Framed>),
+    ) {
+        match entry.source {
+            Source::Alert { batch, row } => self.push_alert(entry, &decoded.batches[batch], row),
+            Source::Rejected(index) => {
+                let rejected = &decoded.rejected[index];
+                self.push_unread(rejected.reason.as_str(), Some(&rejected.detail));
+            }
+            Source::Nothing => self.push_unread("no_record", None),
+        }
+        self.partition.append_value(&packet.position.partition);
+        self.offset.append_value(packet.position.offset);
+        self.record.append_value(i32::try_from(entry.record).unwrap_or(i32::MAX));
+        self.received_us.append_value(packet.received_us);
+        self.name.append_value(&packet.name);
+        self.outcome.append_value(entry.outcome.as_str());
+        self.crc32.append_value(i64::from(crc32));
+        self.size.append_value(packet.bytes.len() as i64);
+        self.push_frame(framed);
+    }
+
+    fn push_alert(&mut self, entry: &Entry, alerts: &AlertBatch, row: usize) {
+        let common = Common::of(&alerts.records);
+        self.survey.append_value(&alerts.survey);
+        self.alert_id.append_option(common.alert_id(row));
+        self.object_id.append_option(common.object_id(row));
+        self.mjd_tai.append_option(common.mjd_tai(row));
+        self.night.append_option(common.night(row));
+        self.reason.append_option(match entry.outcome {
+            Outcome::Duplicate { byte_equal: true } => Some("byte_equal"),
+            Outcome::Duplicate { byte_equal: false } => Some("differs"),
+            _ => None,
+        });
+        self.detail.append_null();
+        self.schema.append_value(alerts.schema.fingerprint_hex());
+    }
+
+    fn push_unread(&mut self, reason: &str, detail: Option<&str>) {
+        self.survey.append_null();
+        self.alert_id.append_null();
+        self.object_id.append_null();
+        self.mjd_tai.append_null();
+        self.night.append_null();
+        self.reason.append_value(reason);
+        self.detail.append_option(detail);
+        self.schema.append_null();
+    }
+
+    fn push_frame(&mut self, framed: Option<&Framed>) {
+        self.frame.append_option(framed.map(|f| f.kind));
+        self.frame_header
+            .append_option(framed.and_then(|f| f.header.as_ref()).map(|(id, _)| id));
+        self.frame_sync.append_option(framed.and_then(|f| f.sync));
+        self.packet.append_option(framed.map(|f| &f.body[..]));
+        self.bytes += framed.map_or(0, |f| f.body.len());
+    }
+
+    /// The rows so far, in the columns of `packets`; the builder is empty again.
+    pub(crate) fn finish(&mut self, schema: &SchemaRef) -> Result<RecordBatch, ArchiveError> {
+        self.bytes = 0;
+        let columns: Vec<ArrayRef> = vec![
+            Arc::new(self.survey.finish()),
+            Arc::new(self.alert_id.finish()),
+            Arc::new(self.object_id.finish()),
+            Arc::new(self.mjd_tai.finish()),
+            Arc::new(self.night.finish()),
+            Arc::new(self.partition.finish()),
+            Arc::new(self.offset.finish()),
+            Arc::new(self.record.finish()),
+            Arc::new(self.received_us.finish()),
+            Arc::new(self.name.finish()),
+            Arc::new(self.outcome.finish()),
+            Arc::new(self.reason.finish()),
+            Arc::new(self.detail.finish()),
+            Arc::new(self.schema.finish()),
+            Arc::new(self.frame.finish()),
+            Arc::new(self.frame_header.finish()),
+            Arc::new(self.frame_sync.finish()),
+            Arc::new(self.crc32.finish()),
+            Arc::new(self.size.finish()),
+            Arc::new(self.packet.finish()),
+        ];
+        RecordBatch::try_new(schema.clone(), columns).map_err(ArchiveError::arrow(PACKETS))
+    }
+}

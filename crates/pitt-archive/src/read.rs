@@ -1,0 +1,199 @@
+//! Reading data files: a few columns of all rows, or one packet.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+
+use arrow_array::{Array, RecordBatch};
+use arrow_array::cast::AsArray;
+use arrow_array::types::Int64Type;
+use arrow_schema::SchemaRef;
+use bytes::Bytes;
+use parquet::arrow::ProjectionMask;
+use parquet::arrow::arrow_reader::{
+    ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder, RowSelection, RowSelector,
+};
+use parquet::file::metadata::PageIndexPolicy;
+
+use crate::error::ArchiveError;
+use crate::framing;
+use crate::part::PositionedFile;
+
+/// Reads top-level columns of a file, in the order asked for.
+pub(crate) fn columns(
+    path: &Path,
+    names: &[&str],
+) -> Result<impl Iterator<Item = Result<RecordBatch, ArchiveError>> + use<>, ArchiveError> {
+    let file = PositionedFile::open(path)?;
+    let builder = ParquetRecordBatchReaderBuilder::try_new(file).map_err(ArchiveError::parquet(path))?;
+    columns_of(builder, path, names, 8192)
+}
+
+/// Reads columns with a prepared reader.
+pub(crate) fn columns_of(
+    builder: ParquetRecordBatchReaderBuilder<PositionedFile>,
+    path: &Path,
+    names: &[&str],
+    batch_rows: usize,
+) -> Result<impl Iterator<Item = Result<RecordBatch, ArchiveError>> + use<>, ArchiveError> {
+    let schema = builder.schema().clone();
+    let mut roots = Vec::with_capacity(names.len());
+    for name in names {
+        roots.push(schema.index_of(name).map_err(ArchiveError::arrow(&path.display().to_string()))?);
+    }
+    let mask = ProjectionMask::roots(builder.parquet_schema(), roots.iter().copied());
+    let reader = builder
+        .with_projection(mask)
+        .with_batch_size(batch_rows)
+        .build()
+        .map_err(ArchiveError::parquet(path))?;
+    let mut sorted = roots.clone();
+    sorted.sort_unstable();
+    let order: Vec<usize> = roots
+        .iter()
+        .map(|root| sorted.iter().position(|s| s == root).unwrap_or(0))
+        .collect();
+    let path = path.to_owned();
+    Ok(reader.map(move |batch| {
+        let ordered = batch.and_then(|batch| batch.project(&order));
+        ordered.map_err(ArchiveError::arrow(&path.display().to_string()))
+    }))
+}
+
+/// Schema and one footer entry of a file.
+pub(crate) fn footer(path: &Path, key: &str) -> Result<(SchemaRef, Option<String>), ArchiveError> {
+    let file = PositionedFile::open(path)?;
+    let builder = ParquetRecordBatchReaderBuilder::try_new(file).map_err(ArchiveError::parquet(path))?;
+    let entries = builder.metadata().file_metadata().key_value_metadata();
+    let value = entries
+        .and_then(|entries| entries.iter().find(|entry| entry.key == key))
+        .and_then(|entry| entry.value.clone());
+    Ok((builder.schema().clone(), value))
+}
+
+/// Columns a packet is put together from.
+pub(crate) const PACKET_COLUMNS: [&str; 10] = [
+    "frame", "frame_header", "frame_sync", "packet", "crc32", "schema", "partition", "offset", "name", "received_us",
+];
+
+/// One row's packet, put together.
+pub(crate) struct JoinedPacket {
+    pub(crate) bytes: Bytes,
+    pub(crate) schema: Option<String>,
+    pub(crate) partition: String,
+    pub(crate) offset: i64,
+    pub(crate) name: String,
+    pub(crate) received_us: i64,
+}
+
+/// Puts together the packet in a row of a batch of [`PACKET_COLUMNS`]; `Ok(None)` when the row carries none.
+///
+/// The error is what is damaged, for [`ArchiveError::Damaged`].
+pub(crate) fn join_row(
+    batch: &RecordBatch,
+    i: usize,
+    header: impl Fn(&str) -> Option<Bytes>,
+) -> Result<Option<JoinedPacket>, String> {
+    let text = |column: usize| {
+        let array = batch.column(column);
+        array.is_valid(i).then(|| array.as_string::<i32>().value(i))
+    };
+    let bytes = |column: usize| {
+        let array = batch.column(column);
+        array.is_valid(i).then(|| array.as_binary::<i32>().value(i))
+    };
+    let (Some(kind), Some(body)) = (text(0), bytes(3)) else {
+        return Ok(None);
+    };
+    let header = match text(1) {
+        Some(id) => Some(header(id).ok_or_else(|| format!("its header {id} is not in the table `schemas`"))?),
+        None => None,
+    };
+    let joined = framing::join(kind, header.as_deref(), bytes(2), Bytes::copy_from_slice(body))?;
+    let expected = batch.column(4).as_primitive::<Int64Type>().value(i);
+    let found = i64::from(crc32fast::hash(&joined));
+    if found != expected {
+        return Err(format!("its CRC-32 is {found:08x}, not {expected:08x}"));
+    }
+    Ok(Some(JoinedPacket {
+        bytes: joined,
+        schema: text(5).map(str::to_owned),
+        partition: text(6).unwrap_or_default().to_owned(),
+        offset: batch.column(7).as_primitive::<Int64Type>().value(i),
+        name: text(8).unwrap_or_default().to_owned(),
+        received_us: batch.column(9).as_primitive::<Int64Type>().value(i),
+    }))
+}
+
+/// Open files with their footers and page indexes, the most recent ones.
+pub(crate) struct OpenFiles {
+    limit: usize,
+    files: Mutex<HashMap<PathBuf, (u64, OpenFile)>>,
+}
+
+#[derive(Clone)]
+struct OpenFile {
+    file: PositionedFile,
+    metadata: ArrowReaderMetadata,
+}
+
+impl OpenFiles {
+    pub(crate) fn new(limit: usize) -> Self {
+        Self {
+            limit,
+            files: Mutex::new(HashMap::new()),
+        }
+    }
+
+    fn open(&self, path: &Path) -> Result<OpenFile, ArchiveError> {
+        let mut files = self.files.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let now = files.values().map(|(used, _)| *used).max().unwrap_or(0) + 1;
+        if let Some((used, open)) = files.get_mut(path) {
+            *used = now;
+            return Ok(open.clone());
+        }
+        let file = PositionedFile::open(path)?;
+        let options = ArrowReaderOptions::new().with_page_index_policy(PageIndexPolicy::Optional);
+        let metadata = ArrowReaderMetadata::load(&file, options).map_err(ArchiveError::parquet(path))?;
+        let open = OpenFile { file, metadata };
+        if files.len() >= self.limit
+            && let Some(oldest) = files.iter().min_by_key(|(_, (used, _))| *used).map(|(p, _)| p.clone())
+        {
+            files.remove(&oldest);
+        }
+        files.insert(path.to_owned(), (now, open.clone()));
+        Ok(open)
+    }
+
+    /// Reads the row of one packet: of its bytes, that is one page.
+    pub(crate) fn packet_row(&self, path: &Path, row: u64) -> Result<RecordBatch, ArchiveError> {
+        let open = self.open(path)?;
+        let mut before = 0;
+        let mut group = None;
+        for (index, rows) in open.metadata.metadata().row_groups().iter().enumerate() {
+            let rows = rows.num_rows().unsigned_abs();
+            if row < before + rows {
+                group = Some((index, (row - before) as usize));
+                break;
+            }
+            before += rows;
+        }
+        let damaged = |detail: &str| ArchiveError::Damaged {
+            path: path.display().to_string(),
+            row,
+            detail: detail.to_owned(),
+        };
+        let (group, skip) = group.ok_or_else(|| damaged("the file has no such row"))?;
+        let selection = RowSelection::from(vec![RowSelector::skip(skip), RowSelector::select(1)]);
+        let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(open.file, open.metadata)
+            .with_row_groups(vec![group])
+            .with_row_selection(selection);
+        let mut rows = columns_of(builder, path, &PACKET_COLUMNS, 1)?;
+        rows.next().ok_or_else(|| damaged("the file has no such row"))?
+    }
+}
+
+/// Shares a name.
+pub(crate) fn shared(text: &str) -> Arc<str> {
+    Arc::from(text)
+}

@@ -1,0 +1,146 @@
+//! Completing the last commit after a crash.
+//!
+//! The files of all derived tables are durable before `packets` commits, and that commit names them. So a table
+//! that did not get its own commit in time gets it now, with the same files: nothing is computed again. Only the
+//! last commit can be incomplete, for a writer goes on only when a commit is complete.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use arrow_schema::SchemaRef;
+
+use crate::archive::Inner;
+use crate::delta::{Addition, DeltaLog, TableFile};
+use crate::error::ArchiveError;
+use crate::part::{Part, PartName};
+use crate::read;
+use crate::tables::{COMMITS, DERIVED, MANIFEST, PACKETS};
+use crate::writer::{growth, table, table_mut};
+
+/// Completes the last commit; returns its number, 0 when there is none.
+pub(crate) fn complete(inner: &Inner) -> Result<u64, ArchiveError> {
+    let (last, files) = {
+        let tables = inner.tables();
+        let packets = table(&tables, PACKETS)?;
+        let last = packets.txn(COMMITS)?.unwrap_or(0).unsigned_abs();
+        (last, packets.files()?)
+    };
+    remove_leftovers(inner)?;
+    if last == 0 {
+        return Ok(0);
+    }
+    for (name, parts) in manifest(&files, last)? {
+        complete_table(inner, &name, &parts, last)?;
+    }
+    inner.catch_up()?;
+    Ok(last)
+}
+
+/// The files derived from a commit, by table, as its last file of `packets` names them.
+pub(crate) fn manifest(files: &[TableFile], commit: u64) -> Result<BTreeMap<String, Vec<PartName>>, ArchiveError> {
+    let last = files.iter().rfind(|f| f.name.commit == commit);
+    let broken = |detail: String| ArchiveError::Format {
+        table: PACKETS.to_owned(),
+        detail,
+    };
+    let last = last.ok_or_else(|| broken(format!("commit {commit} has no file")))?;
+    let (_, text) = read::footer(&last.path, MANIFEST)?;
+    let text = text.ok_or_else(|| broken(format!("{} names no derived files", last.path.display())))?;
+    let listed: BTreeMap<String, Vec<String>> = serde_json::from_str::<serde_json::Value>(&text)
+        .ok()
+        .and_then(|value| {
+            let object = value.as_object()?.iter();
+            object
+                .map(|(table, names)| {
+                    let names = names.as_array()?.iter();
+                    Some((table.clone(), names.map(|n| Some(n.as_str()?.to_owned())).collect::<Option<_>>()?))
+                })
+                .collect()
+        })
+        .ok_or_else(|| broken(format!("{}: manifest `{text}`", last.path.display())))?;
+    let mut manifest = BTreeMap::new();
+    for (table, names) in listed {
+        let parts: Option<Vec<PartName>> = names.iter().map(|n| PartName::parse(n)).collect();
+        let parts = parts.ok_or_else(|| broken(format!("{}: manifest `{text}`", last.path.display())))?;
+        manifest.insert(table, parts);
+    }
+    Ok(manifest)
+}
+
+fn complete_table(inner: &Inner, name: &str, parts: &[PartName], commit: u64) -> Result<(), ArchiveError> {
+    let committed = match inner.tables().get(name) {
+        Some(log) => log.txn(DERIVED)?.unwrap_or(0).unsigned_abs(),
+        None => 0,
+    };
+    if committed >= commit || parts.is_empty() {
+        return Ok(());
+    }
+    tracing::info!(table = name, commit, "completing a commit that a crash interrupted");
+    let folder = inner.site.root.join(name);
+    let mut found = Vec::new();
+    let mut schema: Option<SchemaRef> = None;
+    for part in parts {
+        let path = folder.join(part.to_string());
+        let (part, own) = Part::reopen(&path, *part)?;
+        schema = Some(match schema {
+            Some(schema) => growth(&schema, &own).unwrap_or(schema),
+            None => own,
+        });
+        found.push(part);
+    }
+    match schema {
+        Some(schema) => commit_parts(inner, name, &found, &schema, commit),
+        None => Ok(()),
+    }
+}
+
+/// Commits files to a derived table, creating it or letting its schema grow as they need.
+pub(crate) fn commit_parts(
+    inner: &Inner,
+    name: &str,
+    parts: &[Part],
+    schema: &SchemaRef,
+    commit: u64,
+) -> Result<(), ArchiveError> {
+    let mut tables = inner.tables();
+    if !tables.contains_key(name) {
+        let log = DeltaLog::open_or_create(&inner.site, name, schema)?;
+        tables.insert(name.to_owned(), log);
+        crate::crash::point("table-created");
+    }
+    let log = table_mut(&mut tables, name)?;
+    let grown = growth(&log.schema()?, schema);
+    log.commit(Addition {
+        parts,
+        txns: vec![(DERIVED.to_owned(), commit as i64)],
+        schema: grown,
+    })?;
+    Ok(())
+}
+
+/// Removes files that a crashed writer had not finished.
+fn remove_leftovers(inner: &Inner) -> Result<(), ArchiveError> {
+    let mut folders: Vec<_> = inner.tables().values().map(|log| log.folder().to_owned()).collect();
+    folders.extend(folders.clone().iter().map(|f| f.join("_delta_log")));
+    for folder in folders {
+        remove_leftovers_in(&folder)?;
+    }
+    Ok(())
+}
+
+fn remove_leftovers_in(folder: &Path) -> Result<(), ArchiveError> {
+    let entries = match std::fs::read_dir(folder) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(ArchiveError::io(folder)(error)),
+    };
+    for entry in entries {
+        let entry = entry.map_err(ArchiveError::io(folder))?;
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        if name.starts_with(".part-") || name.starts_with(".tmp-") {
+            std::fs::remove_file(entry.path()).map_err(ArchiveError::io(&entry.path()))?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,511 @@
+//! Writing: exactly once, in the order received, by one writer at a time.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Instant;
+
+use arrow_array::BooleanArray;
+use arrow_schema::{Schema, SchemaRef};
+use pitt_alert::{Decoded, Packet};
+use xxhash_rust::xxh3::xxh3_128;
+
+use crate::archive::{Archive, Inner};
+use crate::delta::{Addition, DeltaLog};
+use crate::derive::{self, ForcedRows};
+use crate::error::ArchiveError;
+use crate::journal::{self, Common, Entry, JournalBuilder, Outcome, Source};
+use crate::stream::Stream;
+use crate::tables::{self, COMMITS, DERIVED, FORCED, MANIFEST, MATCHES, PACKETS, QUARANTINE, SCHEMAS};
+use crate::{crash, framing, recover, shape};
+
+/// Bytes of packets gathered before they go to the Parquet writer.
+const GATHER_BYTES: usize = 16 << 20;
+
+/// A filter took an alert.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Match {
+    /// Survey of the alert.
+    pub survey: Arc<str>,
+    /// The alert.
+    pub alert_id: i64,
+    /// Name of the filter.
+    pub filter: Arc<str>,
+    /// Its version.
+    pub version: Arc<str>,
+}
+
+/// What became of the records of one append.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct AppendReport {
+    /// Stored for the first time.
+    pub stored: u64,
+    /// Seen before.
+    pub duplicates: u64,
+    /// Could not be read.
+    pub quarantined: u64,
+}
+
+/// What a commit made durable.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct CommitReport {
+    /// Number of the commit.
+    pub commit: u64,
+    /// Rows of `packets`.
+    pub rows: u64,
+    /// Bytes of all files.
+    pub bytes: u64,
+}
+
+/// The one writer of an archive.
+///
+/// [`Writer::append`] writes to files that no log lists yet; [`Writer::commit`] makes them, and the positions of the
+/// sources, visible and durable: first `schemas`, then `packets` with the positions, then the derived tables, then
+/// the index. A crash before `packets` has committed leaves nothing but files nobody lists, and the
+/// source is read again from [`Writer::next_offset`]. A crash after it is completed by the next writer from the
+/// files named in the commit's manifest. A writer that was dropped without a commit has written nothing.
+pub struct Writer {
+    inner: Arc<Inner>,
+    /// Number of the next commit.
+    commit: u64,
+    next: HashMap<String, i64>,
+    open: Option<Open>,
+    failed: bool,
+}
+
+/// What has been appended since the last commit.
+struct Open {
+    packets: Stream,
+    derived: BTreeMap<String, Stream>,
+    positions: BTreeMap<String, i64>,
+    /// Alerts stored in this commit: size and hash of the packet, and record.
+    pending: HashMap<(Arc<str>, i64), (usize, u128, u32)>,
+    forced: HashMap<(String, String), f64>,
+    since: Instant,
+    rows: u64,
+}
+
+impl Archive {
+    /// Starts writing; completes what a crash has left half done.
+    ///
+    /// # Errors
+    ///
+    /// [`ArchiveError::InUse`] when this or another process has a writer already.
+    pub fn writer(&self) -> Result<Writer, ArchiveError> {
+        let in_use = || ArchiveError::InUse {
+            path: self.folder().join("index"),
+        };
+        if !self.has_index() || self.inner.writing.swap(true, Ordering::SeqCst) {
+            return Err(in_use());
+        }
+        let mut writer = Writer {
+            inner: self.inner.clone(),
+            commit: 0,
+            next: HashMap::new(),
+            open: None,
+            failed: false,
+        };
+        writer.commit = recover::complete(&self.inner)? + 1;
+        Ok(writer)
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        self.inner.writing.store(false, Ordering::SeqCst);
+    }
+}
+
+impl Writer {
+    /// Offset of the packet that must come next in a partition.
+    pub fn next_offset(&mut self, partition: &str) -> Result<i64, ArchiveError> {
+        if let Some(next) = self.open.as_ref().and_then(|o| o.positions.get(partition)) {
+            return Ok(*next);
+        }
+        if let Some(next) = self.next.get(partition) {
+            return Ok(*next);
+        }
+        let next = table(&self.inner.tables(), PACKETS)?.txn(partition)?.unwrap_or(0);
+        self.next.insert(partition.to_owned(), next);
+        Ok(next)
+    }
+
+    /// Whether it is time for a commit, by age or by size.
+    pub fn commit_due(&self) -> bool {
+        self.open.as_ref().is_some_and(|open| {
+            open.since.elapsed() >= self.inner.options.commit_every
+                || open.packets.bytes() >= self.inner.options.commit_bytes
+        })
+    }
+
+    /// Packets and records waiting for the next commit.
+    pub fn waiting(&self) -> u64 {
+        self.open.as_ref().map_or(0, |open| open.rows)
+    }
+
+    /// Writes packets, what was decoded of them, and which filters took them.
+    ///
+    /// # Errors
+    ///
+    /// [`ArchiveError::Gap`] when packets do not follow on what is stored, before anything is written. After any
+    /// other error the writer is spent: open a new one, which stands at the last commit.
+    pub fn append(
+        &mut self,
+        packets: &[Packet],
+        decoded: &Decoded,
+        matches: &[Match],
+    ) -> Result<AppendReport, ArchiveError> {
+        if self.failed {
+            return Err(ArchiveError::Poisoned);
+        }
+        if packets.is_empty() {
+            return Ok(AppendReport::default());
+        }
+        let positions = self.positions_after(packets)?;
+        self.failed = true;
+        let report = self.append_checked(packets, decoded, matches)?;
+        self.open()?.positions.extend(positions);
+        self.failed = false;
+        Ok(report)
+    }
+
+    fn positions_after(&mut self, packets: &[Packet]) -> Result<BTreeMap<String, i64>, ArchiveError> {
+        let mut positions: BTreeMap<String, i64> = BTreeMap::new();
+        for packet in packets {
+            let partition = &*packet.position.partition;
+            let expected = match positions.get(partition) {
+                Some(next) => *next,
+                None => self.next_offset(partition)?,
+            };
+            if packet.position.offset != expected {
+                return Err(ArchiveError::Gap {
+                    partition: partition.to_owned(),
+                    got: packet.position.offset,
+                    expected,
+                });
+            }
+            positions.insert(partition.to_owned(), expected + 1);
+        }
+        Ok(positions)
+    }
+
+    fn append_checked(
+        &mut self,
+        packets: &[Packet],
+        decoded: &Decoded,
+        matches: &[Match],
+    ) -> Result<AppendReport, ArchiveError> {
+        let mut entries = journal::entries(packets, decoded);
+        self.find_duplicates(&mut entries, packets, decoded)?;
+        self.write_packets(&entries, packets, decoded)?;
+        for batch in 0..decoded.batches.len() {
+            self.write_alerts(batch, &entries, decoded)?;
+        }
+        let schema = self.stream(MATCHES)?.schema().clone();
+        let rows = derive::match_rows(matches, &entries, packets, decoded, &schema)?;
+        self.stream(MATCHES)?.write(&rows)?;
+        if entries.iter().any(|e| e.outcome == Outcome::Quarantined) {
+            let schema = self.stream(QUARANTINE)?.schema().clone();
+            let rows = derive::quarantine_rows(&entries, packets, decoded, &schema)?;
+            self.stream(QUARANTINE)?.write(&rows)?;
+        }
+        let mut report = AppendReport::default();
+        for entry in &entries {
+            match entry.outcome {
+                Outcome::Stored => report.stored += 1,
+                Outcome::Duplicate { .. } => report.duplicates += 1,
+                Outcome::Quarantined => report.quarantined += 1,
+            }
+        }
+        self.open()?.rows += entries.len() as u64;
+        Ok(report)
+    }
+
+    /// Marks entries whose alert is stored already, or earlier in this commit.
+    fn find_duplicates(
+        &mut self,
+        entries: &mut [Entry],
+        packets: &[Packet],
+        decoded: &Decoded,
+    ) -> Result<(), ArchiveError> {
+        let inner = self.inner.clone();
+        let index = inner.index();
+        let open = self.open()?;
+        for entry in entries {
+            let Source::Alert { batch, row } = entry.source else {
+                continue;
+            };
+            let alerts = &decoded.batches[batch];
+            let Some(alert_id) = Common::of(&alerts.records).alert_id(row) else {
+                continue;
+            };
+            let bytes = &packets[entry.packet].bytes;
+            let mark = (bytes.len(), xxh3_128(bytes), entry.record);
+            let key = (alerts.survey.clone(), alert_id);
+            if let Some(first) = open.pending.get(&key) {
+                let byte_equal = *first == mark;
+                entry.outcome = Outcome::Duplicate { byte_equal };
+            } else if let Some(at) = index.as_ref().map(|i| i.locate(&alerts.survey, alert_id)).transpose()?.flatten() {
+                let stored = inner.read_packet(&alerts.survey, alert_id, at)?;
+                let byte_equal = stored.bytes == *bytes && stored.record == entry.record;
+                entry.outcome = Outcome::Duplicate { byte_equal };
+            } else {
+                open.pending.insert(key, mark);
+            }
+        }
+        Ok(())
+    }
+
+    fn write_packets(&mut self, entries: &[Entry], packets: &[Packet], decoded: &Decoded) -> Result<(), ArchiveError> {
+        let inner = self.inner.clone();
+        let open = self.open()?;
+        let schema = open.packets.schema().clone();
+        let mut builder = JournalBuilder::new();
+        for rows in entries.chunk_by(|a, b| a.packet == b.packet) {
+            let packet = &packets[rows[0].packet];
+            let crc32 = crc32fast::hash(&packet.bytes);
+            let carried = rows
+                .iter()
+                .any(|e| e.outcome != Outcome::Duplicate { byte_equal: true });
+            let framed = carried.then(|| framing::split(&packet.bytes));
+            if let Some((id, header)) = framed.as_ref().and_then(|f| f.header.as_ref()) {
+                inner.book().note_header(id, header);
+            }
+            for (i, entry) in rows.iter().enumerate() {
+                let framed = framed.as_ref().filter(|_| i == 0);
+                builder.push(entry, packet, decoded, (crc32, framed));
+            }
+            if builder.bytes() >= GATHER_BYTES {
+                open.packets.write(&builder.finish(&schema)?)?;
+            }
+        }
+        open.packets.write(&builder.finish(&schema)?)?;
+        for entry in entries {
+            if let Source::Alert { batch, row } = entry.source
+                && row == 0
+            {
+                let bytes = &packets[entry.packet].bytes;
+                inner.book().note_schema(&decoded.batches[batch].schema, wire_id(bytes));
+            }
+        }
+        Ok(())
+    }
+
+    fn write_alerts(&mut self, batch: usize, entries: &[Entry], decoded: &Decoded) -> Result<(), ArchiveError> {
+        let alerts = &decoded.batches[batch];
+        let rows = alerts.records.num_rows();
+        if !alerts.schema.has_common_columns() || rows == 0 {
+            return Ok(());
+        }
+        let stored = derive::stored_rows(batch, rows, entries);
+        if stored.true_count() == 0 {
+            return Ok(());
+        }
+        let columns = derive::alert_columns(&alerts.records, &stored)?;
+        let name = tables::alerts(&alerts.survey);
+        let stream = self.stream(&name)?;
+        let grown = shape::merge(stream.schema().fields(), columns.schema().fields());
+        if grown != *stream.schema().fields() {
+            stream.grow(Arc::new(Schema::new(grown)))?;
+        }
+        let fitted = shape::conform(&columns, stream.schema()).map_err(ArchiveError::arrow(&name))?;
+        stream.write(&fitted)?;
+        self.write_forced(batch, &stored, decoded)
+    }
+
+    fn write_forced(&mut self, batch: usize, stored: &BooleanArray, decoded: &Decoded) -> Result<(), ArchiveError> {
+        let inner = self.inner.clone();
+        let index = inner.index();
+        let pending = std::cell::RefCell::new(std::mem::take(&mut self.open()?.forced));
+        let mut rows = ForcedRows::default();
+        rows.take(
+            &decoded.batches[batch],
+            stored,
+            |object_id, survey| {
+                let key = (object_id.to_owned(), survey.to_owned());
+                if let Some(newest) = pending.borrow().get(&key) {
+                    return Ok(*newest);
+                }
+                let newest = index.as_ref().map(|i| i.newest_forced(object_id, survey)).transpose()?;
+                Ok(newest.flatten().unwrap_or(f64::NEG_INFINITY))
+            },
+            |object_id, survey, newest| {
+                let key = (object_id.to_owned(), survey.to_owned());
+                pending.borrow_mut().insert(key, newest);
+            },
+        )?;
+        self.open()?.forced = pending.into_inner();
+        let stream = self.stream(FORCED)?;
+        let rows = rows.finish(stream.schema())?;
+        stream.write(&rows)
+    }
+
+    /// Makes everything appended durable and visible, with the positions.
+    ///
+    /// # Errors
+    ///
+    /// [`ArchiveError::Fenced`] when another writer has committed since this one started. After any error the
+    /// writer is spent; what it reports as failed is either wholly there or not at all, and a new writer knows.
+    pub fn commit(&mut self) -> Result<CommitReport, ArchiveError> {
+        if self.failed {
+            return Err(ArchiveError::Poisoned);
+        }
+        let Some(mut open) = self.open.take() else {
+            return Ok(CommitReport::default());
+        };
+        self.failed = true;
+        let mut bytes = 0;
+        let manifest = close_derived(&mut open)?;
+        open.packets.close_with(MANIFEST, manifest)?;
+        crash::point("files-written");
+        self.commit_schemas()?;
+        crash::point("schemas-committed");
+        self.commit_packets(&open)?;
+        crash::point("packets-committed");
+        for (name, stream) in &open.derived {
+            bytes += stream.bytes();
+            commit_derived(&self.inner, name, stream, self.commit)?;
+            crash::point("table-committed");
+        }
+        self.follow(&open)?;
+        crash::point("indexed");
+        let report = CommitReport {
+            commit: self.commit,
+            rows: open.rows,
+            bytes: bytes + open.packets.bytes(),
+        };
+        self.next.extend(open.positions);
+        self.commit += 1;
+        self.failed = false;
+        Ok(report)
+    }
+
+    fn commit_schemas(&mut self) -> Result<(), ArchiveError> {
+        let mut tables = self.inner.tables();
+        let log = table_mut(&mut tables, SCHEMAS)?;
+        let schema = log.schema()?;
+        let Some(rows) = self.inner.book().take_waiting(&schema)? else {
+            return Ok(());
+        };
+        let folder = log.folder().to_owned();
+        let mut stream = Stream::new(SCHEMAS, folder, schema, self.inner.options.clone(), self.commit);
+        stream.write(&rows)?;
+        stream.close()?;
+        log.commit(Addition {
+            parts: &stream.finished,
+            txns: vec![(DERIVED.to_owned(), self.commit as i64)],
+            schema: None,
+        })?;
+        self.inner.book().skip_file();
+        Ok(())
+    }
+
+    fn commit_packets(&self, open: &Open) -> Result<(), ArchiveError> {
+        let mut txns: Vec<(String, i64)> = open.positions.iter().map(|(p, o)| (p.clone(), *o)).collect();
+        txns.push((COMMITS.to_owned(), self.commit as i64));
+        let mut tables = self.inner.tables();
+        table_mut(&mut tables, PACKETS)?.commit(Addition {
+            parts: &open.packets.finished,
+            txns,
+            schema: None,
+        })?;
+        Ok(())
+    }
+
+    fn follow(&self, open: &Open) -> Result<(), ArchiveError> {
+        let streams = std::iter::once((PACKETS, &open.packets)).chain(open.derived.iter().map(|(n, s)| (&n[..], s)));
+        for (name, stream) in streams {
+            let files: Vec<_> = stream.finished.iter().map(|p| p.as_table_file()).collect();
+            if name == PACKETS {
+                self.inner.note_packet_files(&files);
+            }
+            if name == PACKETS || name == FORCED || name.starts_with("alerts/") {
+                self.inner.follow_table(name, &files)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn open(&mut self) -> Result<&mut Open, ArchiveError> {
+        if self.open.is_none() {
+            let packets = self.new_stream(PACKETS)?;
+            self.open = Some(Open {
+                packets,
+                derived: BTreeMap::new(),
+                positions: BTreeMap::new(),
+                pending: HashMap::new(),
+                forced: HashMap::new(),
+                since: Instant::now(),
+                rows: 0,
+            });
+        }
+        self.open.as_mut().ok_or(ArchiveError::Poisoned)
+    }
+
+    fn stream(&mut self, name: &str) -> Result<&mut Stream, ArchiveError> {
+        if !self.open()?.derived.contains_key(name) {
+            let stream = self.new_stream(name)?;
+            self.open()?.derived.insert(name.to_owned(), stream);
+        }
+        self.open()?.derived.get_mut(name).ok_or(ArchiveError::Poisoned)
+    }
+
+    /// A stream to a table, which for a survey seen for the first time does not exist yet.
+    fn new_stream(&self, name: &str) -> Result<Stream, ArchiveError> {
+        let schema = match self.inner.tables().get(name) {
+            Some(log) => log.schema()?,
+            None => Arc::new(Schema::empty()),
+        };
+        let folder = self.inner.site.root.join(name);
+        std::fs::create_dir_all(&folder).map_err(ArchiveError::io(&folder))?;
+        Ok(Stream::new(name, folder, schema, self.inner.options.clone(), self.commit))
+    }
+}
+
+/// Registry id of a packet in Confluent's wire format.
+fn wire_id(packet: &[u8]) -> Option<i64> {
+    let id = packet.get(1..5)?.try_into().ok()?;
+    (packet[0] == 0).then(|| i64::from(u32::from_be_bytes(id)))
+}
+
+/// Makes the derived files durable; returns the manifest, and drops streams without rows.
+fn close_derived(open: &mut Open) -> Result<String, ArchiveError> {
+    let mut manifest = serde_json::Map::new();
+    for (name, stream) in &mut open.derived {
+        stream.close()?;
+        let names: Vec<String> = stream.finished.iter().map(|p| p.name.to_string()).collect();
+        if !names.is_empty() {
+            manifest.insert(name.clone(), names.into());
+        }
+    }
+    open.derived.retain(|_, stream| !stream.finished.is_empty());
+    Ok(serde_json::Value::Object(manifest).to_string())
+}
+
+fn commit_derived(inner: &Inner, name: &str, stream: &Stream, commit: u64) -> Result<(), ArchiveError> {
+    recover::commit_parts(inner, name, &stream.finished, stream.schema(), commit)
+}
+
+pub(crate) fn table<'a>(tables: &'a BTreeMap<String, DeltaLog>, name: &str) -> Result<&'a DeltaLog, ArchiveError> {
+    tables.get(name).ok_or_else(|| missing(name))
+}
+
+pub(crate) fn table_mut<'a>(
+    tables: &'a mut BTreeMap<String, DeltaLog>,
+    name: &str,
+) -> Result<&'a mut DeltaLog, ArchiveError> {
+    tables.get_mut(name).ok_or_else(|| missing(name))
+}
+
+fn missing(name: &str) -> ArchiveError {
+    ArchiveError::Format {
+        table: name.to_owned(),
+        detail: "the table is missing".to_owned(),
+    }
+}
+
+/// Whether a table's schema must change to hold this one.
+pub(crate) fn growth(now: &SchemaRef, then: &SchemaRef) -> Option<SchemaRef> {
+    let grown = shape::merge(now.fields(), then.fields());
+    (grown != *now.fields()).then(|| Arc::new(Schema::new(grown)))
+}
