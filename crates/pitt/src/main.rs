@@ -1,2 +1,3 @@
-//! pitt
+//! `pitt`: parses the command line, runs the command, prints the error.
+
 fn main() {}

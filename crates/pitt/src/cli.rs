@@ -1,0 +1,448 @@
+//! The words of the command line.
+//!
+//! Only what can be typed is here; what it does is in [`crate::command`].
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Pitt Broker: alerts in, filtered matches and a searchable archive out.
+#[derive(Debug, Parser)]
+#[command(
+    name = "pitt",
+    version,
+    propagate_version = true,
+    disable_help_subcommand = true,
+    after_help = "Start with `pitt demo`: a simulated night through the whole broker.\n\
+                  Exit codes: 0 done, 1 failed, 2 misused."
+)]
+pub struct Cli {
+    /// What applies to every command.
+    #[command(flatten)]
+    pub global: Global,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What applies to every command.
+#[derive(Clone, Debug, Default, Args)]
+pub struct Global {
+    /// Folder of the archive [default: ./pitt-data]
+    #[arg(long, global = true, value_name = "DIR")]
+    pub archive: Option<String>,
+    /// Settings file [default: ./pitt.toml if there is one]
+    #[arg(long, short, global = true, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Say more on stderr; twice for everything
+    #[arg(long, short, global = true, action = clap::ArgAction::Count)]
+    pub verbose: u8,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Send a simulated night of ZTF and LSST alerts through the whole broker
+    Demo(Demo),
+    /// Run the broker: read alerts, filter them, archive them
+    Run(Run),
+    /// List the nights in the archive
+    Ls(Ls),
+    /// Show every value of one alert, with units
+    Show(Show),
+    /// Draw the image stamps of one alert
+    Stamps(Stamps),
+    /// Print or draw the light curve of one object
+    Lightcurve(Lightcurve),
+    /// Find objects around a position
+    Cone(Cone),
+    /// Check, test and run filters
+    #[command(subcommand)]
+    Filter(Filter),
+    /// Ask the archive in SQL
+    Query(Query),
+    /// Prove from the files that no alert is lost, doubled or altered
+    Verify(Verify),
+    /// Write made-up ZTF and LSST packets to a folder
+    Simulate(Simulate),
+    /// Catalogs that filters match against
+    #[command(subcommand)]
+    Catalog(Catalog),
+    /// Effective settings, and where each came from
+    #[command(subcommand)]
+    Config(ConfigCommand),
+    /// Measure this machine
+    Bench(Bench),
+}
+
+/// `pitt demo`
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  \
+    pitt demo                          about a minute, into ./pitt-data\n  \
+    pitt demo --alerts 200000 --speed 0   as fast as this machine can\n\n\
+    Ctrl-C stops cleanly; running it again goes on from there.")]
+pub struct Demo {
+    /// Alerts in the night
+    #[arg(long, default_value_t = 24_000, value_name = "N")]
+    pub alerts: u64,
+    /// Which sky: the same seed gives the same night, byte for byte
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
+    /// Alerts per second; 0 for as fast as possible
+    #[arg(long, default_value_t = 400.0, value_name = "RATE")]
+    pub speed: f64,
+}
+
+/// `pitt run`
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  \
+    pitt run --from nights/                  packets, .tar and .tar.gz, folders in folders\n  \
+    pitt run --from nights/ --follow         keep looking for new files\n  \
+    pitt run -c pitt.toml                    sources and filters from a settings file\n\n\
+    A run goes on where the archive stands. Ctrl-C stops cleanly.")]
+pub struct Run {
+    /// Folder, packet file or tarball to read (may be given more than once)
+    #[arg(long, value_name = "PATH")]
+    pub from: Vec<PathBuf>,
+    /// Folder of filters, one SQL file each
+    #[arg(long, value_name = "DIR")]
+    pub filters: Option<PathBuf>,
+    /// Stay, and take new files as they appear
+    #[arg(long)]
+    pub follow: bool,
+    /// Print the counts as JSON at the end
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `pitt ls`
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  pitt ls --json")]
+pub struct Ls {
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `pitt show`
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  \
+    pitt show 3155240240015010000\n  \
+    pitt show 3155240240015010000 --json\n  \
+    pitt show 3155240240015010000 --raw alert.avro   the packet, byte for byte")]
+pub struct Show {
+    /// Alert id: ZTF candid or LSST diaSourceId
+    #[arg(value_name = "ALERT")]
+    pub alert: i64,
+    /// Print JSON; ids are strings
+    #[arg(long)]
+    pub json: bool,
+    /// Write the packet as it was received
+    #[arg(long, value_name = "FILE")]
+    pub raw: Option<PathBuf>,
+    /// Every history entry too, not only how many there are
+    #[arg(long)]
+    pub history: bool,
+}
+
+/// `pitt stamps`
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  pitt stamps 3155240240015010000 --png stamps.png")]
+pub struct Stamps {
+    /// Alert id: ZTF candid or LSST diaSourceId
+    #[arg(value_name = "ALERT")]
+    pub alert: i64,
+    /// Picture to write [default: stamps_<ALERT>.png]
+    #[arg(long, value_name = "FILE")]
+    pub png: Option<PathBuf>,
+}
+
+/// `pitt lightcurve`
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  \
+    pitt lightcurve ZTF18abcdefg                     a table\n  \
+    pitt lightcurve ZTF18abcdefg --png curve.png     magnitudes, upper limits as triangles\n  \
+    pitt lightcurve ZTF18abcdefg --flux --png curve.png")]
+pub struct Lightcurve {
+    /// Object id: ZTF objectId, LSST diaObjectId or ssObjectId
+    #[arg(value_name = "OBJECT")]
+    pub object: String,
+    /// Picture to write
+    #[arg(long, value_name = "FILE")]
+    pub png: Option<PathBuf>,
+    /// Comma-separated values to standard output
+    #[arg(long, conflicts_with = "json")]
+    pub csv: bool,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+    /// Draw fluxes
+    #[arg(long, conflicts_with = "mag")]
+    pub flux: bool,
+    /// Draw AB magnitudes, which is the default
+    #[arg(long)]
+    pub mag: bool,
+}
+
+/// `pitt cone`
+#[derive(Debug, Args)]
+#[command(
+    allow_negative_numbers = true,
+    after_help = "Examples:\n  \
+    pitt cone 155.1 -4.1 30\n  \
+    pitt cone 10:20:24.0 -04:06:00 30"
+)]
+pub struct Cone {
+    /// Right ascension: degrees, or hours as 10:20:24.0
+    #[arg(value_name = "RA")]
+    pub ra: String,
+    /// Declination: degrees, or -04:06:00
+    #[arg(value_name = "DEC", allow_hyphen_values = true)]
+    pub dec: String,
+    /// Radius, arcsec
+    #[arg(value_name = "RADIUS")]
+    pub radius: f64,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `pitt filter`
+#[derive(Debug, Subcommand)]
+pub enum Filter {
+    /// Check a filter without data: columns, types, functions
+    Check(FilterCheck),
+    /// Count what a filter would have matched, and its cost
+    Test(FilterTest),
+    /// Print the alerts a filter matches
+    Run(FilterRun),
+}
+
+/// `pitt filter check`
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  pitt filter check filters/young_supernova.sql")]
+pub struct FilterCheck {
+    /// Filters: SQL files, or folders of them
+    #[arg(value_name = "FILE", required = true)]
+    pub files: Vec<PathBuf>,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `pitt filter test`
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  \
+    pitt filter test young_supernova.sql --from archive\n  \
+    pitt filter test young_supernova.sql --from nights/")]
+pub struct FilterTest {
+    /// The filter: an SQL file
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// `archive`, or a folder of packets
+    #[arg(long, value_name = "WHERE", default_value = "archive")]
+    pub from: PathBuf,
+    /// Stop after so many alerts
+    #[arg(long, value_name = "N")]
+    pub alerts: Option<u64>,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `pitt filter run`
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  pitt filter run young_supernova.sql --from archive --json")]
+pub struct FilterRun {
+    /// The filter: an SQL file
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// `archive`, or a folder of packets
+    #[arg(long, value_name = "WHERE", default_value = "archive")]
+    pub from: PathBuf,
+    /// Stop after so many matches
+    #[arg(long, value_name = "N")]
+    pub limit: Option<u64>,
+    /// One JSON object a line
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `pitt query`
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  \
+    pitt query \"SELECT band, count(*) FROM alerts GROUP BY band\"\n  \
+    pitt query \"SELECT * FROM matches\" --format csv\n  \
+    pitt query \"SELECT * FROM ztf\" --output ztf.parquet\n\n\
+    Tables: alerts (what all surveys share), ztf, lsst, forced, matches, packets, quarantine.")]
+pub struct Query {
+    /// One SELECT
+    #[arg(value_name = "SQL")]
+    pub sql: String,
+    /// How to print the rows
+    #[arg(long, value_enum, value_name = "FORMAT")]
+    pub format: Option<Format>,
+    /// Print JSON, the same as --format json
+    #[arg(long, conflicts_with = "format")]
+    pub json: bool,
+    /// File to write; its ending (.csv .json .parquet) says the format
+    #[arg(long, short, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+    /// Most rows to return
+    #[arg(long, value_name = "N")]
+    pub max_rows: Option<usize>,
+}
+
+/// How rows are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// Columns aligned for people
+    Table,
+    /// Comma-separated values with a header
+    Csv,
+    /// One array of objects; 64-bit integers are strings
+    Json,
+    /// Apache Parquet (needs --output)
+    Parquet,
+}
+
+/// `pitt verify`
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  pitt verify && echo nothing lost, nothing doubled")]
+pub struct Verify {
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `pitt simulate`
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  \
+    pitt simulate --into night/ --visits 4 --alerts-per-visit 250\n  \
+    pitt simulate --into rubin/ --survey lsst --visits 3 --alerts-per-visit 10000")]
+pub struct Simulate {
+    /// Folder to write
+    #[arg(long, value_name = "DIR")]
+    pub into: PathBuf,
+    /// Visits a night
+    #[arg(long, default_value_t = 10, value_name = "N")]
+    pub visits: u32,
+    /// Alerts in each visit
+    #[arg(long, default_value_t = 100, value_name = "N")]
+    pub alerts_per_visit: u32,
+    /// Nights
+    #[arg(long, default_value_t = 1, value_name = "N")]
+    pub nights: u32,
+    /// Which sky: the same seed gives the same bytes
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
+    /// Only this survey [default: both]
+    #[arg(long, value_enum)]
+    pub survey: Option<SurveyName>,
+    /// One .tar a visit in place of one file an alert
+    #[arg(long)]
+    pub tar: bool,
+    /// Print what was written as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// A survey that can be simulated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum SurveyName {
+    /// Zwicky Transient Facility, schema 4.02
+    Ztf,
+    /// Rubin Observatory's LSST, schema 11
+    Lsst,
+}
+
+/// `pitt catalog`
+#[derive(Debug, Subcommand)]
+pub enum Catalog {
+    /// Take a catalog in, so that filters can say match('name', arcsec)
+    Import(CatalogImport),
+    /// List the catalogs at hand
+    List(CatalogList),
+}
+
+/// `pitt catalog import`
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  pitt catalog import gcvs gcvs.csv --ra RAJ2000 --dec DEJ2000")]
+pub struct CatalogImport {
+    /// The name filters use
+    #[arg(value_name = "NAME")]
+    pub name: String,
+    /// A .csv or .parquet file with a row a source
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// Column of right ascension, deg [default: found by its usual names]
+    #[arg(long, value_name = "COLUMN")]
+    pub ra: Option<String>,
+    /// Column of declination, deg [default: found by its usual names]
+    #[arg(long, value_name = "COLUMN")]
+    pub dec: Option<String>,
+    /// Column of the name of a source [default: none]
+    #[arg(long, value_name = "COLUMN")]
+    pub id: Option<String>,
+}
+
+/// `pitt catalog list`
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  pitt catalog list --json")]
+pub struct CatalogList {
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `pitt config`
+#[derive(Debug, Subcommand)]
+pub enum ConfigCommand {
+    /// Print the effective settings and where each came from
+    Show(ConfigShow),
+    /// Check a settings file
+    Check(ConfigCheck),
+}
+
+/// `pitt config show`
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  \
+    pitt config show\n  \
+    pitt config show --default > pitt.toml   the commented reference, ready to edit")]
+pub struct ConfigShow {
+    /// The embedded default file, with its comments
+    #[arg(long, conflicts_with = "json")]
+    pub default: bool,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `pitt config check`
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  pitt config check pitt.toml")]
+pub struct ConfigCheck {
+    /// Settings file [default: what -c names, or ./pitt.toml]
+    #[arg(value_name = "FILE")]
+    pub file: Option<PathBuf>,
+}
+
+/// `pitt bench`
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  \
+    pitt bench\n  \
+    pitt bench --alerts 200000 --filters 100 --json")]
+pub struct Bench {
+    /// Alerts to send from files through the broker
+    #[arg(long, default_value_t = 20_000, value_name = "N")]
+    pub alerts: u64,
+    /// Different filters at work
+    #[arg(long, default_value_t = 100, value_name = "N")]
+    pub filters: usize,
+    /// Folder for the files and archive of the measurement, emptied after it [default: the system's]
+    #[arg(long, value_name = "DIR")]
+    pub scratch: Option<PathBuf>,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}

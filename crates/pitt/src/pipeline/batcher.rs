@@ -1,0 +1,94 @@
+//! Packets into batches: by number, by size, by time.
+
+use std::ops::ControlFlow;
+use std::sync::Arc;
+use std::sync::mpsc::SyncSender;
+use std::time::{Duration, Instant};
+
+use pitt_alert::Packet;
+
+use super::counters::Counters;
+use super::{BatchLimits, Stop};
+use crate::source::Outlet;
+
+/// The outlet of a source: closes batches and deals them out to the workers, one after the other.
+pub(super) struct Batcher {
+    limits: BatchLimits,
+    /// One queue a worker; batch `n` goes to worker `n mod workers`, and the writer collects them in that order.
+    queues: Vec<SyncSender<Vec<Packet>>>,
+    next: usize,
+    batch: Vec<Packet>,
+    bytes: usize,
+    opened: Instant,
+    counters: Arc<Counters>,
+    stop: Stop,
+}
+
+impl Batcher {
+    pub(super) fn new(
+        limits: BatchLimits,
+        queues: Vec<SyncSender<Vec<Packet>>>,
+        counters: Arc<Counters>,
+        stop: Stop,
+    ) -> Self {
+        let opened = Instant::now();
+        Self { limits, queues, next: 0, batch: vec![], bytes: 0, opened, counters, stop }
+    }
+
+    /// Sends what has come together so far.
+    pub(super) fn close(&mut self) -> ControlFlow<()> {
+        if self.batch.is_empty() {
+            return ControlFlow::Continue(());
+        }
+        self.bytes = 0;
+        let batch = std::mem::take(&mut self.batch);
+        let queue = &self.queues[self.next % self.queues.len()];
+        self.next += 1;
+        match queue.send(batch) {
+            Ok(()) => ControlFlow::Continue(()),
+            Err(_) => ControlFlow::Break(()),
+        }
+    }
+
+    fn due(&self) -> bool {
+        !self.batch.is_empty() && self.opened.elapsed() >= self.limits.age
+    }
+
+    fn flow(&self) -> ControlFlow<()> {
+        if self.stop.asked() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    }
+}
+
+impl Outlet for Batcher {
+    fn packet(&mut self, packet: Packet) -> ControlFlow<()> {
+        if self.batch.is_empty() {
+            self.opened = Instant::now();
+        }
+        self.counters.received.add(1);
+        self.counters.bytes.add(packet.bytes.len() as u64);
+        self.bytes += packet.bytes.len();
+        self.batch.push(packet);
+        let full = self.batch.len() >= self.limits.alerts || self.bytes >= self.limits.bytes;
+        if full || self.due() {
+            self.close()?;
+        }
+        self.flow()
+    }
+
+    fn pause(&mut self, wait: Duration) -> ControlFlow<()> {
+        let until = Instant::now() + wait;
+        loop {
+            if self.due() {
+                self.close()?;
+            }
+            self.flow()?;
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return ControlFlow::Continue(());
+            }
+            let open = self.limits.age.saturating_sub(self.opened.elapsed());
+            let nap = if self.batch.is_empty() { self.limits.age } else { open };
+            std::thread::sleep(left.min(nap).min(Duration::from_millis(50)));
+        }
+    }
+}

@@ -1,0 +1,323 @@
+//! The journey of an alert inside the program.
+//!
+//! ```text
+//! source thread ──packets──▶ batcher ─┬─▶ worker: decode, filter ─┬─▶ writer: archive, in the order of the source
+//!                                     └─▶ worker: decode, filter ─┘
+//! ```
+//!
+//! Every arrow is a bounded queue: a slow writer fills the workers' queues, those fill the batcher's, and the source waits.
+//! Batches are dealt out to the workers in turn and collected in the same turn, so they reach the archive in the order
+//! of their positions without any sorting.
+//!
+//! Shutdown: whoever asks ([`Stop`]), the source stops, what it has handed out still goes all the way, and the writer
+//! commits last. If a stage fails, its queues close, the stages before it end at their next packet, and nothing after the
+//! last commit was promised to anyone: the next run reads it again.
+
+mod batcher;
+mod counters;
+mod latency;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::time::Duration;
+
+use anyhow::{Context, Result, anyhow};
+use pitt_alert::{Decoded, Packet};
+
+use batcher::Batcher;
+pub use counters::{Counter, Counters};
+pub use latency::Latency;
+
+use crate::config::PipelineSettings;
+use crate::source::{Outlet, SourceReport, now_us};
+
+/// How often the writer looks whether a commit is due when nothing comes, and the observer is called.
+const BEAT: Duration = Duration::from_millis(100);
+
+/// A switch that asks everything to end in order.
+#[derive(Clone, Debug, Default)]
+pub struct Stop(Arc<AtomicBool>);
+
+impl Stop {
+    /// Asks.
+    pub fn ask(&self) {
+        self.0.store(true, Ordering::SeqCst);
+    }
+
+    /// Whether somebody asked.
+    pub fn asked(&self) -> bool {
+        self.0.load(Ordering::SeqCst)
+    }
+}
+
+/// When a batch closes.
+#[derive(Clone, Copy, Debug)]
+pub struct BatchLimits {
+    /// At so many packets,
+    pub alerts: usize,
+    /// or so many bytes,
+    pub bytes: usize,
+    /// or so long after its first packet.
+    pub age: Duration,
+    /// Batches that may wait for one worker.
+    pub queue: usize,
+}
+
+impl From<&PipelineSettings> for BatchLimits {
+    fn from(settings: &PipelineSettings) -> Self {
+        Self {
+            alerts: settings.batch_alerts,
+            bytes: settings.batch_mb << 20,
+            age: Duration::from_millis(settings.batch_ms),
+            queue: settings.queue_batches,
+        }
+    }
+}
+
+/// One match: row of a batch and filter.
+#[derive(Clone, Debug)]
+pub struct Hit {
+    /// Number of the filter.
+    pub filter: usize,
+    /// Index of the batch in [`Decoded::batches`].
+    pub batch: usize,
+    /// Rows of that batch.
+    pub rows: Vec<u32>,
+}
+
+/// Decodes and filters one batch after the other, in a thread of its own.
+pub trait Worker: Send {
+    /// Alerts and rejects, and which filters took which alerts.
+    ///
+    /// # Errors
+    /// Only for what no later batch can survive.
+    fn work(&mut self, packets: &[Packet]) -> Result<(Decoded, Vec<Hit>)>;
+}
+
+/// Takes batches in the order of their positions and makes them durable now and then.
+pub trait Store {
+    /// Takes one batch and counts it.
+    ///
+    /// # Errors
+    /// It cannot be written: the run ends.
+    fn append(&mut self, packets: &[Packet], decoded: &Decoded, hits: &[Hit], counters: &Counters) -> Result<()>;
+
+    /// Commits if it is time to.
+    ///
+    /// # Errors
+    /// It cannot be written: the run ends.
+    fn commit_due(&mut self) -> Result<()>;
+
+    /// Commits.
+    ///
+    /// # Errors
+    /// It cannot be written: the run ends.
+    fn commit(&mut self) -> Result<()>;
+}
+
+/// A batch on its way to the store.
+struct Worked {
+    packets: Vec<Packet>,
+    decoded: Decoded,
+    hits: Vec<Hit>,
+}
+
+/// Runs a source through workers into a store until the source ends or somebody asks to stop.
+///
+/// `observe` is called ten times a second on the calling thread.
+///
+/// # Errors
+/// The first failure of the store, a worker or the source. Without one, everything handed out is committed.
+pub fn run(
+    source: impl FnOnce(&mut dyn Outlet) -> Result<SourceReport> + Send,
+    workers: Vec<Box<dyn Worker>>,
+    store: &mut (dyn Store + Send),
+    limits: BatchLimits,
+    counters: &Arc<Counters>,
+    stop: &Stop,
+    mut observe: impl FnMut(&Counters),
+) -> Result<SourceReport> {
+    std::thread::scope(|scope| {
+        let (mut inputs, mut outputs, mut threads) = (vec![], vec![], vec![]);
+        for worker in workers {
+            let (input, packets) = sync_channel(limits.queue);
+            let (results, output) = sync_channel(limits.queue);
+            inputs.push(input);
+            outputs.push(output);
+            let counters = counters.clone();
+            threads.push(scope.spawn(move || worker_loop(worker, &packets, &results, &counters)));
+        }
+        let mut batcher = Batcher::new(limits, inputs, counters.clone(), stop.clone());
+        let reader = scope.spawn(move || {
+            let report = source(&mut batcher);
+            let _ = batcher.close();
+            report
+        });
+        let writer = scope.spawn(move || writer_loop(&outputs, store, counters));
+        while !writer.is_finished() {
+            observe(counters);
+            std::thread::sleep(BEAT);
+        }
+        observe(counters);
+        let written = joined(writer.join(), "writer");
+        for thread in threads {
+            joined(thread.join(), "worker")?;
+        }
+        let report = joined(reader.join(), "source");
+        written?;
+        report
+    })
+}
+
+fn joined<T>(outcome: std::thread::Result<Result<T>>, who: &str) -> Result<T> {
+    outcome.unwrap_or_else(|_| Err(anyhow!("the {who} thread panicked (please report this as a bug)")))
+}
+
+fn worker_loop(
+    mut worker: Box<dyn Worker>,
+    packets: &Receiver<Vec<Packet>>,
+    results: &SyncSender<Worked>,
+    counters: &Counters,
+) -> Result<()> {
+    for packets in packets {
+        let (decoded, hits) = worker.work(&packets)?;
+        counters.add_latencies(packets.iter().map(|packet| packet.received_us), now_us());
+        if results.send(Worked { packets, decoded, hits }).is_err() {
+            break;
+        }
+    }
+    Ok(())
+}
+
+fn writer_loop(outputs: &[Receiver<Worked>], store: &mut dyn Store, counters: &Counters) -> Result<()> {
+    for output in outputs.iter().cycle() {
+        let worked = loop {
+            match output.recv_timeout(BEAT) {
+                Ok(worked) => break Some(worked),
+                Err(RecvTimeoutError::Timeout) => store.commit_due().context("cannot commit")?,
+                Err(RecvTimeoutError::Disconnected) => break None,
+            }
+        };
+        let Some(Worked { packets, decoded, hits }) = worked else { break };
+        store.append(&packets, &decoded, &hits, counters).context("cannot write to the archive")?;
+        store.commit_due().context("cannot commit")?;
+    }
+    store.commit().context("cannot commit")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::ops::ControlFlow;
+
+    use pitt_alert::Position;
+
+    use super::*;
+
+    struct Slow(Duration);
+
+    impl Worker for Slow {
+        fn work(&mut self, packets: &[Packet]) -> Result<(Decoded, Vec<Hit>)> {
+            std::thread::sleep(self.0);
+            match packets.iter().any(|packet| packet.bytes.starts_with(b"fail")) {
+                true => Err(anyhow!("failed at {}", packets[0].position.offset)),
+                false => Ok((Decoded::default(), vec![])),
+            }
+        }
+    }
+
+    #[derive(Default)]
+    struct Shelf {
+        offsets: Vec<i64>,
+        committed: usize,
+    }
+
+    impl Store for Shelf {
+        fn append(&mut self, packets: &[Packet], _: &Decoded, _: &[Hit], _: &Counters) -> Result<()> {
+            self.offsets.extend(packets.iter().map(|packet| packet.position.offset));
+            Ok(())
+        }
+
+        fn commit_due(&mut self) -> Result<()> {
+            Ok(())
+        }
+
+        fn commit(&mut self) -> Result<()> {
+            self.committed = self.offsets.len();
+            Ok(())
+        }
+    }
+
+    fn packet(offset: i64, bytes: &'static [u8]) -> Packet {
+        let position = Position { partition: "test".into(), offset };
+        Packet { position, name: "test".into(), received_us: now_us(), bytes: bytes.into() }
+    }
+
+    const LIMITS: BatchLimits =
+        BatchLimits { alerts: 10, bytes: 1 << 20, age: Duration::from_millis(20), queue: 1 };
+
+    fn workers() -> Vec<Box<dyn Worker>> {
+        vec![Box::new(Slow(Duration::from_millis(3))), Box::new(Slow(Duration::ZERO))]
+    }
+
+    #[test]
+    fn batches_reach_the_store_in_order_and_are_committed() {
+        let (mut shelf, counters, stop) = (Shelf::default(), Arc::default(), Stop::default());
+        let source = |outlet: &mut dyn Outlet| {
+            for offset in 0..1005 {
+                assert!(outlet.packet(packet(offset, b"x")).is_continue());
+            }
+            Ok(SourceReport::default())
+        };
+        run(source, workers(), &mut shelf, LIMITS, &counters, &stop, |_| {}).unwrap();
+        assert_eq!(shelf.offsets, (0..1005).collect::<Vec<_>>());
+        assert_eq!((shelf.committed, counters.received.get()), (1005, 1005));
+    }
+
+    #[test]
+    fn a_lonely_packet_leaves_by_time() {
+        let (mut shelf, counters, stop) = (Shelf::default(), Arc::default(), Stop::default());
+        let source = |outlet: &mut dyn Outlet| {
+            let _ = outlet.packet(packet(0, b"x"));
+            let _ = outlet.pause(Duration::from_millis(300));
+            Ok(SourceReport::default())
+        };
+        run(source, workers(), &mut shelf, LIMITS, &counters, &stop, |_| {}).unwrap();
+        assert!(counters.latency().quantile_ms(1.0).unwrap() < 250.0);
+    }
+
+    #[test]
+    fn stopping_keeps_a_whole_beginning() {
+        let (mut shelf, counters, stop) = (Shelf::default(), Arc::default(), Stop::default());
+        let asked = stop.clone();
+        let source = |outlet: &mut dyn Outlet| {
+            let mut offset = 0;
+            while outlet.packet(packet(offset, b"x")).is_continue() {
+                offset += 1;
+                if offset == 333 {
+                    asked.ask();
+                }
+            }
+            Ok(SourceReport::default())
+        };
+        run(source, workers(), &mut shelf, LIMITS, &counters, &stop, |_| {}).unwrap();
+        assert_eq!(shelf.offsets, (0..334).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn a_failing_worker_ends_the_run_and_says_why() {
+        let (mut shelf, counters, stop) = (Shelf::default(), Arc::default(), Stop::default());
+        let source = |outlet: &mut dyn Outlet| {
+            for offset in 0.. {
+                let bytes: &[u8] = if offset == 55 { b"fail" } else { b"x" };
+                if let ControlFlow::Break(()) = outlet.packet(packet(offset, bytes)) {
+                    break;
+                }
+            }
+            Ok(SourceReport::default())
+        };
+        let error = run(source, workers(), &mut shelf, LIMITS, &counters, &stop, |_| {}).unwrap_err();
+        assert_eq!(error.to_string(), "failed at 50");
+        assert!(shelf.committed <= 50);
+    }
+}

@@ -1,0 +1,303 @@
+//! The stamps of one alert side by side, stretched so that both sky and core can be seen.
+
+use super::PlotError;
+use super::canvas::{Anchor, Canvas, FAINT, Frame, INK, Text};
+
+/// Shares of the pixels that go black and white. Half a percent at either end, as `astropy.visualization` users choose.
+const LOW_SHARE: f64 = 0.005;
+const HIGH_SHARE: f64 = 0.995;
+
+/// Softening of the asinh stretch: linear below this share of the range.
+///
+/// Source: Lupton et al. 2004, doi:10.1086/382245; the value is `astropy.visualization.AsinhStretch`'s.
+const SOFTENING: f64 = 0.1;
+
+/// Colour of pixels without a value.
+const NO_VALUE: u32 = 0xf2_c9a1;
+
+/// One stamp.
+#[derive(Clone, Debug)]
+pub struct StampPanel {
+    /// Name over it.
+    pub name: String,
+    /// Pixels in a row.
+    pub width: usize,
+    /// Rows.
+    pub height: usize,
+    /// Values, row by row from the bottom as in FITS; NaN where there is none.
+    pub pixels: Vec<f32>,
+    /// Arcsec a pixel, if known.
+    pub scale_arcsec: Option<f64>,
+}
+
+/// The stamps and the words around them.
+#[derive(Clone, Debug)]
+pub struct StampsPlot {
+    /// First line, large.
+    pub title: String,
+    /// Second line.
+    pub subtitle: String,
+    /// The stamps, from left to right.
+    pub panels: Vec<StampPanel>,
+}
+
+const PANEL: f32 = 236.0;
+const GAP: f32 = 14.0;
+const MARGIN: f32 = 20.0;
+const TOP: f32 = 82.0;
+
+impl StampsPlot {
+    /// Draws the figure, as the bytes of a PNG file.
+    ///
+    /// # Errors
+    /// There is no stamp with a pixel.
+    pub fn png(&self) -> Result<Vec<u8>, PlotError> {
+        let empty = |panel: &StampPanel| panel.width == 0 || panel.pixels.is_empty();
+        if self.panels.iter().all(empty) {
+            return Err(PlotError::Empty {
+                what: format!("`{}` has no stamps", self.title),
+            });
+        }
+        let count = self.panels.len() as f32;
+        let width = 2.0 * MARGIN + count * PANEL + (count - 1.0) * GAP;
+        let mut canvas = Canvas::new(width, TOP + PANEL + 50.0)?;
+        canvas.text((MARGIN, 28.0), &self.title, Text::new(19.0, Anchor::Start));
+        let faint = Text {
+            color: FAINT,
+            ..Text::new(12.5, Anchor::Start)
+        };
+        canvas.text((MARGIN, 47.0), &self.subtitle, faint);
+        for (index, panel) in self.panels.iter().enumerate() {
+            let left = MARGIN + index as f32 * (PANEL + GAP);
+            let frame = Frame {
+                left,
+                top: TOP,
+                right: left + PANEL,
+                bottom: TOP + PANEL,
+            };
+            panel.draw(&mut canvas, frame);
+        }
+        canvas.png()
+    }
+}
+
+impl StampPanel {
+    fn draw(&self, canvas: &mut Canvas, frame: Frame) {
+        let middle = (frame.left + frame.right) / 2.0;
+        canvas.text(
+            (middle, frame.top - 8.0),
+            &self.name,
+            Text::new(13.5, Anchor::Middle),
+        );
+        canvas.outline(frame, 0.8, 0xc8_c8c8);
+        let Some((low, high)) = limits(&self.pixels) else {
+            let at = (middle, (frame.top + frame.bottom) / 2.0);
+            canvas.text(
+                at,
+                "no pixels",
+                Text {
+                    color: FAINT,
+                    ..Text::new(12.5, Anchor::Middle)
+                },
+            );
+            return;
+        };
+        let image = self.inside(frame);
+        canvas.raster(image, self.width, &self.levels(low, high));
+        canvas.outline(image, 0.8, INK);
+        draw_pointer(canvas, image);
+        self.draw_scale(canvas, image);
+        self.draw_caption(canvas, frame, low, high);
+    }
+
+    /// The largest frame of the image's shape inside the panel.
+    fn inside(&self, frame: Frame) -> Frame {
+        let unit = PANEL / self.width.max(self.height) as f32;
+        let (wide, tall) = (unit * self.width as f32, unit * self.height as f32);
+        let left = (frame.left + frame.right - wide) / 2.0;
+        let top = (frame.top + frame.bottom - tall) / 2.0;
+        Frame {
+            left,
+            top,
+            right: left + wide,
+            bottom: top + tall,
+        }
+    }
+
+    /// Colours from the top row down: bright is dark, as in print.
+    fn levels(&self, low: f64, high: f64) -> Vec<u32> {
+        let rows = self.pixels.chunks_exact(self.width).rev();
+        rows.flatten()
+            .map(|value| level(f64::from(*value), low, high))
+            .collect()
+    }
+
+    fn draw_scale(&self, canvas: &mut Canvas, image: Frame) {
+        let Some(scale) = self.scale_arcsec.filter(|scale| *scale > 0.0) else {
+            return;
+        };
+        let per_arcsec = image.width() / (self.width as f32 * scale as f32);
+        let lengths = [60.0f32, 30.0, 20.0, 10.0, 5.0, 2.0, 1.0];
+        let most = image.width() * 0.3;
+        let Some(length) = lengths
+            .into_iter()
+            .find(|length| length * per_arcsec <= most)
+        else {
+            return;
+        };
+        let (left, y) = (image.left + 12.0, image.bottom - 14.0);
+        let right = left + length * per_arcsec;
+        let text = format!("{length:.0}″");
+        let wide = (right - left).max(canvas.text_width(&text, 12.5));
+        let behind = Frame {
+            left: left - 6.0,
+            top: y - 20.0,
+            right: left + wide + 6.0,
+            bottom: y + 7.0,
+        };
+        canvas.fill(behind, 0xff_ffff, 0.75);
+        canvas.line((left, y), (right, y), 2.2, INK);
+        canvas.text(
+            ((left + right) / 2.0, y - 6.0),
+            &text,
+            Text::new(12.5, Anchor::Middle),
+        );
+    }
+
+    fn draw_caption(&self, canvas: &mut Canvas, frame: Frame, low: f64, high: f64) {
+        let faint = Text {
+            color: FAINT,
+            ..Text::new(11.0, Anchor::Middle)
+        };
+        let middle = (frame.left + frame.right) / 2.0;
+        let missing = self.pixels.iter().filter(|value| value.is_nan()).count();
+        let text = format!("{} to {}, asinh", short(low), short(high));
+        canvas.text((middle, frame.bottom + 18.0), &text, faint);
+        if missing > 0 {
+            let share = 100.0 * missing as f64 / self.pixels.len() as f64;
+            let text = format!(
+                "{share:.1} % of {} x {} without value",
+                self.width, self.height
+            );
+            let wide = canvas.text((middle, frame.bottom + 34.0), &text, faint);
+            let left = middle - wide / 2.0 - 14.0;
+            let (top, bottom) = (frame.bottom + 26.0, frame.bottom + 34.0);
+            canvas.fill(
+                Frame {
+                    left,
+                    top,
+                    right: left + 8.0,
+                    bottom,
+                },
+                NO_VALUE,
+                1.0,
+            );
+        }
+    }
+}
+
+/// Two strokes beside the middle, which leave the source free.
+fn draw_pointer(canvas: &mut Canvas, image: Frame) {
+    let at = (
+        (image.left + image.right) / 2.0,
+        (image.top + image.bottom) / 2.0,
+    );
+    let (near, far) = (PANEL * 0.06, PANEL * 0.12);
+    for (width, ink) in [(3.4, 0xff_ffff), (1.4, 0xd6_2728)] {
+        canvas.line((at.0 + near, at.1), (at.0 + far, at.1), width, ink);
+        canvas.line((at.0, at.1 - near), (at.0, at.1 - far), width, ink);
+    }
+}
+
+/// The values that go white and black, or `None` when no pixel has a value.
+fn limits(pixels: &[f32]) -> Option<(f64, f64)> {
+    let mut values: Vec<f32> = pixels
+        .iter()
+        .copied()
+        .filter(|value| value.is_finite())
+        .collect();
+    values.sort_by(f32::total_cmp);
+    let pick = |share: f64| {
+        let place = share * values.len().saturating_sub(1) as f64;
+        values
+            .get(place.round() as usize)
+            .map(|value| f64::from(*value))
+    };
+    let (low, high) = (pick(LOW_SHARE)?, pick(HIGH_SHARE)?);
+    Some(if high > low {
+        (low, high)
+    } else {
+        (low - 0.5, low + 0.5)
+    })
+}
+
+fn level(value: f64, low: f64, high: f64) -> u32 {
+    if !value.is_finite() {
+        return NO_VALUE;
+    }
+    let share = ((value - low) / (high - low)).clamp(0.0, 1.0);
+    let stretched = (share / SOFTENING).asinh() / (1.0 / SOFTENING).asinh();
+    let grey = (255.0 * (1.0 - stretched)).round() as u32;
+    grey << 16 | grey << 8 | grey
+}
+
+fn short(value: f64) -> String {
+    let decimals = if value.abs() >= 100.0 { 0 } else { 1 };
+    format!("{value:.decimals$}").replace('-', "\u{2212}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn draws_three_panels() {
+        let panel = |name: &str, peak: f32, holes: bool| StampPanel {
+            name: name.into(),
+            width: 63,
+            height: 63,
+            pixels: (0..63 * 63)
+                .map(|at| {
+                    let (x, y) = ((at % 63) as f32 - 31.0, (at / 63) as f32 - 31.0);
+                    let noise = ((at * 7919 % 1013) as f32 / 1013.0 - 0.5) * 40.0;
+                    let value = 200.0 + noise + peak * (-(x * x + y * y) / 8.0).exp();
+                    if holes && y > 22.0 { f32::NAN } else { value }
+                })
+                .collect(),
+            scale_arcsec: Some(1.01),
+        };
+        let plot = StampsPlot {
+            title: "ZTF26aaaaaaa".into(),
+            subtitle: "candid 1".into(),
+            panels: vec![
+                panel("Science", 3000.0, false),
+                panel("Template", 500.0, false),
+                panel("Difference", 2500.0, true),
+            ],
+        };
+        let bytes = plot.png().unwrap();
+        if let Ok(folder) = std::env::var("PITT_KEEP_PICTURES") {
+            std::fs::write(format!("{folder}/stamps.png"), &bytes).unwrap();
+        }
+        let reader = png::Decoder::new(std::io::Cursor::new(bytes))
+            .read_info()
+            .unwrap();
+        assert_eq!((reader.info().width, reader.info().height), (1940, 920));
+    }
+
+    #[test]
+    fn limits_ignore_pixels_without_value() {
+        let mut pixels: Vec<f32> = (0..=1000u16).map(f32::from).collect();
+        pixels.extend([f32::NAN; 50]);
+        assert_eq!(limits(&pixels), Some((5.0, 995.0)));
+        assert_eq!(limits(&[f32::NAN]), None);
+        assert_eq!(limits(&[3.0, 3.0]), Some((2.5, 3.5)));
+    }
+
+    #[test]
+    fn the_stretch_goes_from_white_to_black() {
+        assert_eq!(level(0.0, 0.0, 1.0), 0xff_ffff);
+        assert_eq!(level(1.0, 0.0, 1.0), 0);
+        assert_eq!(level(f64::NAN, 0.0, 1.0), NO_VALUE);
+    }
+}

@@ -1,0 +1,92 @@
+//! Where packets come from: files, tarballs, the simulator.
+//!
+//! A source hands packets to an [`Outlet`] in an order that never changes, each with a position: a partition and a
+//! number that ascends by one. It begins where the archive stands, so a broker that was stopped, or killed, goes on
+//! without a gap and without a doublet.
+//!
+//! | source | partition | number |
+//! |---|---|---|
+//! | loose files of a folder | `dir:<absolute path>` | line of the folder's [manifest](manifest::Manifest) |
+//! | tarball | `tar:<absolute path>` | number of the packet among the tarball's packets |
+//! | simulator | `sim:<fingerprint of its settings>` | number of the packet |
+
+pub mod files;
+pub mod manifest;
+pub mod simulated;
+mod tarball;
+
+use std::ops::ControlFlow;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use pitt_alert::Packet;
+
+/// Where a source hands its packets to. `Break` means: stop, nobody wants more.
+pub trait Outlet {
+    /// Takes a packet; blocks while the queue behind is full.
+    fn packet(&mut self, packet: Packet) -> ControlFlow<()>;
+
+    /// Called when there is no packet for the moment: closes a batch that is due, then waits.
+    fn pause(&mut self, wait: Duration) -> ControlFlow<()>;
+}
+
+/// The next position of a partition that the archive does not have yet.
+pub trait Positions {
+    /// 0 for a partition never seen.
+    fn next_offset(&self, partition: &str) -> i64;
+}
+
+impl<F: Fn(&str) -> i64> Positions for F {
+    fn next_offset(&self, partition: &str) -> i64 {
+        self(partition)
+    }
+}
+
+/// What a source has to say when it ends.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SourceReport {
+    /// Packets handed out.
+    pub packets: u64,
+    /// Packets that the archive had already, and that were passed over.
+    pub passed_over: u64,
+    /// Files that are no packets, by ending: `.json` to 3.
+    pub left_out: std::collections::BTreeMap<String, u64>,
+    /// What could not be read, and how far it could.
+    pub damaged: Vec<String>,
+}
+
+/// What can go wrong with a source as a whole.
+#[derive(Debug, thiserror::Error)]
+pub enum SourceError {
+    /// A path that does not exist or cannot be looked into.
+    #[error("cannot read `{path}`: {source} (check the path given with --from)")]
+    Path {
+        /// The path.
+        path: String,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The list of discovered files cannot be kept.
+    #[error("cannot keep the list of discovered files `{path}`: {source}")]
+    Manifest {
+        /// Its file.
+        path: String,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The list of discovered files was not written by us.
+    #[error("`{path}`, line {line}: not a list of discovered files of this folder: {what}")]
+    ForeignManifest {
+        /// Its file.
+        path: String,
+        /// Where.
+        line: usize,
+        /// What is wrong.
+        what: String,
+    },
+}
+
+/// Now, as every `*_us` column has it: microseconds UTC since 1970.
+pub fn now_us() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_micros()).unwrap_or(i64::MAX)
+}
