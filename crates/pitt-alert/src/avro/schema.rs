@@ -4,11 +4,11 @@
 //! - a name with dots in it and no `namespace` is a full name (all LSST schemas, ZTF since 2021);
 //! - a reference that is not found as written is looked for by its last word, when only one type has it;
 //! - defaults are ignored, so an invalid one does no harm (we read by the writer's schema alone);
-//! - names may hold any characters.
+//! - names may hold any characters, and a record may have two fields of one name (the last keeps it).
 //!
 //! A record that contains itself is refused: it has no columns.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use serde_json::{Map, Value};
@@ -258,15 +258,8 @@ impl Parser {
             .map(|f| self.field(f, &name, &namespace))
             .collect();
         self.open.pop();
-        let fields = fields?;
-        let mut names: Vec<_> = fields.iter().map(|f| f.name.as_str()).collect();
-        names.sort_unstable();
-        if let Some(twice) = names.windows(2).find(|pair| pair[0] == pair[1]) {
-            return Err(SchemaError::Malformed(format!(
-                "record `{name}` has the field `{}` twice",
-                twice[0]
-            )));
-        }
+        let mut fields = fields?;
+        number_namesakes(&mut fields);
         let extent = fields
             .iter()
             .map(|f| f.ty.extent())
@@ -362,6 +355,19 @@ pub(crate) fn full_name(
         .map_or("", |(namespace, _)| namespace)
         .to_owned();
     Ok((full, namespace))
+}
+
+/// Of fields with the same name (WINTER has two `sgmag1`) the last keeps it; the others get a number behind theirs.
+fn number_namesakes(fields: &mut [Field]) {
+    let mut taken: HashSet<String> = HashSet::new();
+    for field in fields.iter_mut().rev() {
+        let plain = field.name.clone();
+        let mut number = 1;
+        while !taken.insert(field.name.clone()) {
+            field.name = format!("{plain}_{number}");
+            number += 1;
+        }
+    }
 }
 
 fn join_name(namespace: &str, name: &str) -> String {
