@@ -1,0 +1,441 @@
+//! Compiling a set of filters for one schema of batches.
+//!
+//! All filters share one table of slots. A column slot is a column of the batch or a field inside it, laid flat; a call
+//! slot is one distinct call of a function of ours (`rise_rate('g')`). Predicates are split at their `AND`s and equal
+//! parts are kept once, so a hundred filters that ask the same thing ask it once.
+
+use std::any::Any;
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use datafusion::common::tree_node::{Transformed, TreeNode};
+use datafusion::common::{DFSchema, DataFusionError};
+use datafusion::execution::session_state::SessionState;
+use datafusion::logical_expr::simplify::SimplifyContext;
+use datafusion::logical_expr::{Expr as Planned, Operator};
+use datafusion::optimizer::simplify_expressions::ExprSimplifier;
+use datafusion::physical_expr::expressions::{
+    BinaryExpr, CastExpr, Column, InListExpr, IsNotNullExpr, IsNullExpr, LikeExpr, Literal, NotExpr,
+};
+use datafusion::physical_expr::{PhysicalExpr, ScalarFunctionExpr, split_conjunction};
+use datafusion::sql::sqlparser::ast::{Expr, ExprWithAlias};
+
+use super::Filter;
+use super::check::Used;
+use super::text::Parsed;
+use crate::catalog::Catalogs;
+use crate::error::plain_message;
+use crate::functions::bind::{bind, plain_column};
+use crate::functions::call::Call;
+use crate::functions::udf::{BoundUdf, as_named};
+
+/// A column of the batch, or a field inside one.
+#[derive(Debug)]
+pub(crate) struct ColumnSlot {
+    /// Indices from the batch's columns down; `None` when this schema version lacks it, and it is null.
+    pub(crate) place: Option<Vec<usize>>,
+    pub(crate) data_type: DataType,
+}
+
+/// Where an argument of a call comes from.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Source {
+    Slot(usize),
+    Constant(Option<f64>),
+}
+
+/// One distinct call of a function of ours.
+#[derive(Debug)]
+pub(crate) struct CallSlot {
+    pub(crate) call: Call,
+    pub(crate) sources: Vec<Source>,
+}
+
+/// One distinct part of the predicates.
+#[derive(Debug)]
+pub(crate) struct Part {
+    /// Over a batch of the slots in `inputs`, in that order.
+    pub(crate) expr: Arc<dyn PhysicalExpr>,
+    pub(crate) inputs: Vec<usize>,
+    pub(crate) schema: SchemaRef,
+    /// Call slots among the inputs.
+    pub(crate) calls: Vec<usize>,
+    /// Whether an alert can make it fail (division of whole numbers, conversion of text): evaluated last, row by row
+    /// at worst.
+    pub(crate) fallible: bool,
+    cost: u32,
+}
+
+/// A filter as the parts that all must hold.
+#[derive(Debug)]
+pub(crate) struct PlannedFilter {
+    /// Which filter of the set.
+    pub(crate) filter: usize,
+    /// Parts in the order of evaluation: cheap ones first, fallible ones last in the order written.
+    pub(crate) parts: Vec<usize>,
+    /// The filter as checked against this schema, for its output columns.
+    pub(crate) checked: Parsed,
+}
+
+/// All filters of a set compiled for one schema.
+#[derive(Debug)]
+pub(crate) struct Plan {
+    pub(crate) columns: Vec<ColumnSlot>,
+    pub(crate) calls: Vec<CallSlot>,
+    pub(crate) parts: Vec<Part>,
+    pub(crate) filters: Vec<PlannedFilter>,
+    /// Flat table of the column slots.
+    pub(crate) flat: SchemaRef,
+}
+
+/// Compiles; gives the plan and the filters that this schema cannot serve, with the reason.
+pub(crate) fn compile(
+    filters: &[(usize, &Filter)],
+    batch: &SchemaRef,
+    known: &SchemaRef,
+    catalogs: &Catalogs,
+    state: &SessionState,
+) -> (Plan, Vec<(usize, String)>) {
+    let mut refused = Vec::new();
+    let mut checked = Vec::new();
+    let mut used = Used::new();
+    for (filter, text) in filters {
+        match text.resolve(Some(known.fields()), Some(catalogs)) {
+            Ok((parsed, columns)) => {
+                used.extend(columns);
+                checked.push((*filter, parsed));
+            }
+            Err(error) => refused.push((*filter, error.to_string())),
+        }
+    }
+    let mut builder = Builder::new(&used, batch, catalogs, state);
+    for (filter, parsed) in checked {
+        if let Err(error) = builder.add(filter, parsed) {
+            refused.push((filter, plain_message(&error)));
+        }
+    }
+    (builder.plan, refused)
+}
+
+struct Builder<'a> {
+    plan: Plan,
+    flat: DFSchema,
+    /// Slots as one table: columns, then calls. Grows as calls are found.
+    slots: Vec<Arc<Field>>,
+    call_of: HashMap<Arc<dyn PhysicalExpr>, usize>,
+    part_of: HashMap<Arc<dyn PhysicalExpr>, usize>,
+    catalogs: &'a Catalogs,
+    state: &'a SessionState,
+}
+
+impl<'a> Builder<'a> {
+    fn new(
+        used: &Used,
+        batch: &SchemaRef,
+        catalogs: &'a Catalogs,
+        state: &'a SessionState,
+    ) -> Builder<'a> {
+        let mut columns = Vec::new();
+        let mut slots = Vec::new();
+        for (name, found) in used {
+            slots.push(Arc::new(Field::new(name, found.data_type.clone(), true)));
+            columns.push(ColumnSlot {
+                place: place(batch, &found.path, &found.data_type),
+                data_type: found.data_type.clone(),
+            });
+        }
+        let schema = Arc::new(Schema::new(slots.clone()));
+        let plan = Plan {
+            columns,
+            calls: Vec::new(),
+            parts: Vec::new(),
+            filters: Vec::new(),
+            flat: Arc::clone(&schema),
+        };
+        let flat = DFSchema::try_from(schema).unwrap_or_else(|_| DFSchema::empty());
+        Builder {
+            plan,
+            flat,
+            slots,
+            call_of: HashMap::new(),
+            part_of: HashMap::new(),
+            catalogs,
+            state,
+        }
+    }
+
+    fn add(&mut self, filter: usize, checked: Parsed) -> Result<(), DataFusionError> {
+        let expr = physical(&checked.predicate, &self.flat, self.catalogs, self.state)?;
+        let mut sure = Vec::new();
+        let mut fallible = Vec::new();
+        for part in split_conjunction(&expr) {
+            let index = self.part(part)?;
+            let parts = if self.plan.parts[index].fallible {
+                &mut fallible
+            } else {
+                &mut sure
+            };
+            if !parts.contains(&index) {
+                parts.push(index);
+            }
+        }
+        sure.sort_by_key(|index| self.plan.parts[*index].cost);
+        sure.extend(fallible);
+        self.plan.filters.push(PlannedFilter {
+            filter,
+            parts: sure,
+            checked,
+        });
+        Ok(())
+    }
+
+    /// The part for an expression over the flat table: a known one, or a new one.
+    fn part(&mut self, expr: &Arc<dyn PhysicalExpr>) -> Result<usize, DataFusionError> {
+        if let Some(index) = self.part_of.get(expr) {
+            return Ok(*index);
+        }
+        let over_slots = self.extract_calls(Arc::clone(expr))?;
+        let (over_inputs, inputs) = compact(over_slots)?;
+        let schema = Arc::new(Schema::new(
+            inputs
+                .iter()
+                .map(|slot| Arc::clone(&self.slots[*slot]))
+                .collect::<Vec<_>>(),
+        ));
+        let columns = self.plan.columns.len();
+        let calls: Vec<usize> = inputs
+            .iter()
+            .filter(|slot| **slot >= columns)
+            .copied()
+            .collect();
+        let call_cost: u32 = calls
+            .iter()
+            .map(|slot| self.plan.calls[slot - columns].call.cost())
+            .sum();
+        let part = Part {
+            fallible: is_fallible(&over_inputs, &schema),
+            cost: cost(&over_inputs) + call_cost,
+            expr: over_inputs,
+            inputs,
+            schema,
+            calls,
+        };
+        self.plan.parts.push(part);
+        let index = self.plan.parts.len() - 1;
+        self.part_of.insert(Arc::clone(expr), index);
+        Ok(index)
+    }
+
+    /// Replaces calls of our functions over columns and constants by columns of their slots, from the inside out.
+    fn extract_calls(
+        &mut self,
+        expr: Arc<dyn PhysicalExpr>,
+    ) -> Result<Arc<dyn PhysicalExpr>, DataFusionError> {
+        let replaced = expr.transform_up(|node| {
+            let Some((call, sources)) = as_call(&node) else {
+                return Ok(Transformed::no(node));
+            };
+            let slot = match self.call_of.get(&node) {
+                Some(slot) => *slot,
+                None => self.add_call(&node, call, sources),
+            };
+            let column: Arc<dyn PhysicalExpr> =
+                Arc::new(Column::new(self.slots[slot].name(), slot));
+            Ok(Transformed::yes(column))
+        })?;
+        Ok(replaced.data)
+    }
+
+    fn add_call(
+        &mut self,
+        node: &Arc<dyn PhysicalExpr>,
+        call: Call,
+        sources: Vec<Source>,
+    ) -> usize {
+        let slot = self.slots.len();
+        self.slots.push(Arc::new(Field::new(
+            format!("#{slot}"),
+            call.data_type(),
+            true,
+        )));
+        self.plan.calls.push(CallSlot { call, sources });
+        self.call_of.insert(Arc::clone(node), slot);
+        slot
+    }
+}
+
+/// Where a column is in the batch; `None` when it is not there, or of another type.
+fn place(batch: &SchemaRef, path: &[String], wanted: &DataType) -> Option<Vec<usize>> {
+    let mut fields = batch.fields();
+    let mut place = Vec::with_capacity(path.len());
+    let mut found = None;
+    for (depth, name) in path.iter().enumerate() {
+        let index = fields.iter().position(|f| f.name() == name)?;
+        place.push(index);
+        found = Some(fields[index].data_type());
+        match fields[index].data_type() {
+            DataType::Struct(inner) => fields = inner,
+            _ if depth + 1 < path.len() => return None,
+            _ => {}
+        }
+    }
+    (found == Some(wanted)).then_some(place)
+}
+
+/// A checked expression as a physical one over the flat table, with our functions bound.
+pub(crate) fn physical(
+    expr: &Expr,
+    flat: &DFSchema,
+    catalogs: &Catalogs,
+    state: &SessionState,
+) -> Result<Arc<dyn PhysicalExpr>, DataFusionError> {
+    let named = ExprWithAlias {
+        expr: expr.clone(),
+        alias: None,
+    };
+    let planned = state.create_logical_expr_from_sql_expr(named, flat)?;
+    let column = |name: &str| {
+        flat.has_column_with_unqualified_name(name)
+            .then(|| plain_column(name))
+    };
+    let bound = planned.transform_up(|node: Planned| {
+        let Some(spec) = as_named(&node) else {
+            return Ok(Transformed::no(node));
+        };
+        let Planned::ScalarFunction(function) = node else {
+            return Ok(Transformed::no(node));
+        };
+        let bound = bind(spec, function.args, catalogs, &column);
+        bound
+            .map(Transformed::yes)
+            .map_err(|error| DataFusionError::Plan(format!("{}: {error:?}", spec.name)))
+    })?;
+    let context = SimplifyContext::builder()
+        .with_schema(Arc::new(flat.clone()))
+        .build();
+    let simplifier = ExprSimplifier::new(context);
+    let coerced = simplifier.coerce(bound.data, flat)?;
+    state.create_physical_expr(simplifier.simplify(coerced)?, flat)
+}
+
+/// A call of a function of ours whose arguments are all columns or constants.
+fn as_call(node: &Arc<dyn PhysicalExpr>) -> Option<(Call, Vec<Source>)> {
+    let function = downcast::<ScalarFunctionExpr>(node)?;
+    let implementation: &dyn Any = function.fun().inner().as_ref();
+    let call = implementation.downcast_ref::<BoundUdf>()?.call();
+    if !call.by_row() {
+        return None;
+    }
+    let sources = function
+        .args()
+        .iter()
+        .map(source)
+        .collect::<Option<Vec<_>>>()?;
+    Some((call.clone(), sources))
+}
+
+fn source(arg: &Arc<dyn PhysicalExpr>) -> Option<Source> {
+    use crate::functions::number::Numbers;
+    use crate::functions::udf::constant;
+    if let Some(column) = downcast::<Column>(arg) {
+        return Some(Source::Slot(column.index()));
+    }
+    let literal = downcast::<Literal>(arg)?;
+    match constant(literal.value()) {
+        Ok(Numbers::Constant(value)) => Some(Source::Constant(value)),
+        _ => None,
+    }
+}
+
+/// Renumbers the columns of an expression from 0 on; gives the slots in that order.
+pub(crate) fn compact(
+    expr: Arc<dyn PhysicalExpr>,
+) -> Result<(Arc<dyn PhysicalExpr>, Vec<usize>), DataFusionError> {
+    let mut inputs: Vec<usize> = Vec::new();
+    let expr = expr.transform_up(|node| {
+        let Some(column) = downcast::<Column>(&node) else {
+            return Ok(Transformed::no(node));
+        };
+        let slot = column.index();
+        let position = inputs
+            .iter()
+            .position(|known| *known == slot)
+            .unwrap_or_else(|| {
+                inputs.push(slot);
+                inputs.len() - 1
+            });
+        let renumbered: Arc<dyn PhysicalExpr> = Arc::new(Column::new(column.name(), position));
+        Ok(Transformed::yes(renumbered))
+    })?;
+    Ok((expr.data, inputs))
+}
+
+fn downcast<T: 'static>(expr: &Arc<dyn PhysicalExpr>) -> Option<&T> {
+    let any: &dyn Any = expr.as_ref();
+    any.downcast_ref::<T>()
+}
+
+/// Whether some value of the inputs can make the evaluation fail. Unknown kinds of nodes count as fallible.
+fn is_fallible(expr: &Arc<dyn PhysicalExpr>, schema: &Schema) -> bool {
+    let this = if let Some(binary) = downcast::<BinaryExpr>(expr) {
+        let divides = matches!(binary.op(), Operator::Divide | Operator::Modulo);
+        divides && !expr.data_type(schema).is_ok_and(|t| t.is_floating())
+    } else if let Some(cast) = downcast::<CastExpr>(expr) {
+        !widens(
+            &cast.expr().data_type(schema).unwrap_or(DataType::Null),
+            &expr.data_type(schema).unwrap_or(DataType::Null),
+        )
+    } else {
+        !(downcast::<Column>(expr).is_some()
+            || downcast::<Literal>(expr).is_some()
+            || downcast::<IsNullExpr>(expr).is_some()
+            || downcast::<IsNotNullExpr>(expr).is_some()
+            || downcast::<NotExpr>(expr).is_some()
+            || downcast::<LikeExpr>(expr).is_some()
+            || downcast::<InListExpr>(expr).is_some()
+            || downcast::<ScalarFunctionExpr>(expr).is_some_and(is_ours))
+    };
+    this || expr
+        .children()
+        .into_iter()
+        .any(|child| is_fallible(child, schema))
+}
+
+fn is_ours(function: &ScalarFunctionExpr) -> bool {
+    let implementation: &dyn Any = function.fun().inner().as_ref();
+    implementation.is::<BoundUdf>()
+}
+
+/// Whether a conversion of numbers cannot fail.
+fn widens(from: &DataType, to: &DataType) -> bool {
+    let text =
+        |t: &DataType| matches!(t, DataType::Utf8 | DataType::Utf8View | DataType::LargeUtf8);
+    let size = |t: &DataType| t.primitive_width().unwrap_or(0);
+    if from == to || (text(from) && text(to)) {
+        return true;
+    }
+    match (
+        from.is_numeric(),
+        to.is_floating(),
+        from.is_signed_integer() && to.is_signed_integer(),
+    ) {
+        (true, true, _) => size(to) >= size(from),
+        (_, _, true) => size(to) >= size(from),
+        _ => false,
+    }
+}
+
+/// Rough cost of an expression: the order alone matters.
+fn cost(expr: &Arc<dyn PhysicalExpr>) -> u32 {
+    let own = if downcast::<Column>(expr).is_some() || downcast::<Literal>(expr).is_some() {
+        0
+    } else if downcast::<LikeExpr>(expr).is_some() {
+        20
+    } else if downcast::<ScalarFunctionExpr>(expr).is_some() {
+        10
+    } else {
+        2
+    };
+    own + expr.children().into_iter().map(cost).sum::<u32>()
+}

@@ -1,0 +1,320 @@
+//! A set of filters, compiled once per schema and evaluated over batches.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
+
+use datafusion::arrow::array::{Array, AsArray, RecordBatch, RecordBatchOptions, UInt32Array};
+use datafusion::arrow::compute::take_record_batch;
+use datafusion::arrow::datatypes::{Field, Int64Type, Schema, SchemaRef};
+use datafusion::common::DFSchema;
+use datafusion::execution::session_state::SessionState;
+use datafusion::prelude::{SessionConfig, SessionContext};
+
+use super::Filter;
+use super::columns::Surveys;
+use super::evaluate::Evaluation;
+use super::plan::{Plan, compact, compile, physical};
+use super::text::{OutputColumn, Projection};
+use crate::catalog::Catalogs;
+use crate::error::{FilterError, QueryError};
+use crate::functions::udf::named_functions;
+
+/// Rows of a batch that a filter takes, in order. Filters that take none have no verdict.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Verdict {
+    /// Which filter, by its place in the set.
+    pub filter: usize,
+    /// The rows, ascending.
+    pub rows: Vec<u32>,
+}
+
+/// Why a filter was switched off.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Disabled {
+    /// What went wrong.
+    pub reason: String,
+    /// In which survey's alerts.
+    pub survey: String,
+    /// The alert that brought it down, when one did.
+    pub alert_id: Option<i64>,
+}
+
+/// What a set of filters reads, so that decoding can leave out the rest.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Needs {
+    /// Everything: some filter gives `SELECT *`.
+    pub all: bool,
+    /// The survey's own top-level columns, by name.
+    pub columns: BTreeSet<String>,
+    /// Whether the history of detections is read.
+    pub detections: bool,
+    /// Whether forced photometry is read.
+    pub forced: bool,
+    /// Whether non-detections are read.
+    pub nondetections: bool,
+}
+
+/// Columns every decoded alert of a mapped survey has, without the lists.
+pub(crate) const COMMON: [&str; 11] = [
+    "survey",
+    "alert_id",
+    "object_id",
+    "mjd_tai",
+    "night",
+    "ra",
+    "dec",
+    "band",
+    "psf_flux",
+    "psf_flux_err",
+    "reliability",
+];
+
+/// Most schemas kept compiled; beyond, the oldest knowledge is dropped and compiled again when met.
+const MAX_PLANS: usize = 64;
+
+/// Many filters, ready to be evaluated. Threads share one set by reference.
+pub struct FilterSet {
+    filters: Vec<Filter>,
+    surveys: Surveys,
+    catalogs: Catalogs,
+    needs: Needs,
+    state: SessionState,
+    plans: RwLock<HashMap<String, Vec<(SchemaRef, Arc<Plan>)>>>,
+    compiling: Mutex<()>,
+    disabled: Vec<OnceLock<Disabled>>,
+}
+
+impl FilterSet {
+    /// Checks filters against the known schemas and makes them ready.
+    ///
+    /// With no known schemas, columns are checked when the first batch of a survey arrives; a filter that does not fit
+    /// is then switched off.
+    pub fn compile(
+        filters: Vec<Filter>,
+        surveys: &Surveys,
+        catalogs: &Catalogs,
+    ) -> Result<FilterSet, FilterError> {
+        for filter in &filters {
+            filter.check(surveys, catalogs)?;
+        }
+        let disabled = filters.iter().map(|_| OnceLock::new()).collect();
+        let needs = needs(&filters, surveys);
+        Ok(FilterSet {
+            filters,
+            surveys: surveys.clone(),
+            catalogs: catalogs.clone(),
+            needs,
+            state: session(),
+            plans: RwLock::default(),
+            compiling: Mutex::new(()),
+            disabled,
+        })
+    }
+
+    /// The filters, in the order given.
+    pub fn filters(&self) -> &[Filter] {
+        &self.filters
+    }
+
+    /// What the filters and their outputs read.
+    pub fn selection(&self) -> &Needs {
+        &self.needs
+    }
+
+    /// Filters switched off so far, by their place in the set.
+    pub fn disabled(&self) -> Vec<(usize, &Disabled)> {
+        self.disabled
+            .iter()
+            .enumerate()
+            .filter_map(|(i, off)| Some((i, off.get()?)))
+            .collect()
+    }
+
+    /// Evaluates every filter for a survey's batch, and gives the rows each takes.
+    ///
+    /// A filter that fails on an alert takes the rows before it, is switched off ([`FilterSet::disabled`]) and is
+    /// skipped from then on; the others are not affected.
+    pub fn evaluate(&self, survey: &str, records: &RecordBatch) -> Vec<Verdict> {
+        let plan = self.plan(survey, records.schema_ref());
+        let mut evaluation = Evaluation::new(&plan, records);
+        let mut verdicts = Vec::new();
+        for planned in &plan.filters {
+            if self.disabled[planned.filter].get().is_some() {
+                continue;
+            }
+            let outcome = evaluation.run(planned);
+            if let Some((reason, row)) = outcome.failure {
+                let alert_id = row.and_then(|row| alert_id(records, row));
+                self.disable(planned.filter, survey, reason, alert_id);
+            }
+            if !outcome.rows.is_empty() {
+                verdicts.push(Verdict {
+                    filter: planned.filter,
+                    rows: outcome.rows,
+                });
+            }
+        }
+        verdicts
+    }
+
+    /// The output of a filter for rows it took: its `SELECT` columns, or the common ones for a bare predicate.
+    pub fn output(
+        &self,
+        verdict: &Verdict,
+        survey: &str,
+        records: &RecordBatch,
+    ) -> Result<RecordBatch, QueryError> {
+        let taken = take_record_batch(records, &UInt32Array::from(verdict.rows.clone()))?;
+        let plan = self.plan(survey, records.schema_ref());
+        let planned = plan.filters.iter().find(|p| p.filter == verdict.filter);
+        match planned.map(|p| &p.checked.projection) {
+            Some(Projection::Columns(columns)) => self.project(columns, &plan, &taken),
+            Some(Projection::All) => Ok(taken),
+            _ => {
+                let schema = taken.schema();
+                let places: Vec<usize> = COMMON
+                    .iter()
+                    .filter_map(|name| schema.index_of(name).ok())
+                    .collect();
+                Ok(taken.project(&places)?)
+            }
+        }
+    }
+
+    fn project(
+        &self,
+        columns: &[OutputColumn],
+        plan: &Plan,
+        taken: &RecordBatch,
+    ) -> Result<RecordBatch, QueryError> {
+        let flat = DFSchema::try_from(Arc::clone(&plan.flat))?;
+        let evaluation = Evaluation::new(plan, taken);
+        let mut fields = Vec::with_capacity(columns.len());
+        let mut arrays = Vec::with_capacity(columns.len());
+        for column in columns {
+            let expr = physical(&column.expr, &flat, &self.catalogs, &self.state)?;
+            let (expr, inputs) = compact(expr)?;
+            let batch = evaluation.flat_batch(&plan.flat, &inputs)?;
+            let array = expr.evaluate(&batch)?.into_array(taken.num_rows())?;
+            fields.push(Field::new(&column.name, array.data_type().clone(), true));
+            arrays.push(array);
+        }
+        let options = RecordBatchOptions::new().with_row_count(Some(taken.num_rows()));
+        Ok(RecordBatch::try_new_with_options(
+            Arc::new(Schema::new(fields)),
+            arrays,
+            &options,
+        )?)
+    }
+
+    fn disable(&self, filter: usize, survey: &str, reason: String, alert_id: Option<i64>) {
+        let disabled = Disabled {
+            reason,
+            survey: survey.to_string(),
+            alert_id,
+        };
+        // Another thread may have been first; its reason stands.
+        let _ = self.disabled[filter].set(disabled);
+    }
+
+    /// The plan for a schema: compiled on first sight, then looked up.
+    fn plan(&self, survey: &str, schema: &SchemaRef) -> Arc<Plan> {
+        if let Some(plan) = self.known_plan(survey, schema) {
+            return plan;
+        }
+        let _one_at_a_time = self
+            .compiling
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if let Some(plan) = self.known_plan(survey, schema) {
+            return plan;
+        }
+        let wanted: Vec<(usize, &Filter)> = self
+            .filters
+            .iter()
+            .enumerate()
+            .filter(|(_, f)| f.reads(survey))
+            .collect();
+        let mut known = Surveys::new();
+        known.insert(survey, schema);
+        if let Some(reference) = self.surveys.get(survey) {
+            known.insert(survey, reference);
+        }
+        let known = known
+            .get(survey)
+            .map_or_else(|| Arc::clone(schema), Arc::clone);
+        let (plan, refused) = compile(&wanted, schema, &known, &self.catalogs, &self.state);
+        for (filter, reason) in refused {
+            self.disable(filter, survey, reason, None);
+        }
+        let plan = Arc::new(plan);
+        let mut plans = self.plans.write().unwrap_or_else(PoisonError::into_inner);
+        let of_survey = plans.entry(survey.to_string()).or_default();
+        if of_survey.len() >= MAX_PLANS {
+            of_survey.remove(0);
+        }
+        of_survey.push((Arc::clone(schema), Arc::clone(&plan)));
+        plan
+    }
+
+    fn known_plan(&self, survey: &str, schema: &SchemaRef) -> Option<Arc<Plan>> {
+        let plans = self.plans.read().unwrap_or_else(PoisonError::into_inner);
+        let of_survey = plans.get(survey)?;
+        let same = of_survey
+            .iter()
+            .find(|(known, _)| Arc::ptr_eq(known, schema));
+        let equal = same.or_else(|| of_survey.iter().find(|(known, _)| known == schema));
+        equal.map(|(_, plan)| Arc::clone(plan))
+    }
+}
+
+/// A session that plans single expressions: names keep their case.
+fn session() -> SessionState {
+    let mut config = SessionConfig::new();
+    config.options_mut().sql_parser.enable_ident_normalization = false;
+    let context = SessionContext::new_with_config(config);
+    for function in named_functions() {
+        context.register_udf(function);
+    }
+    context.state()
+}
+
+fn alert_id(records: &RecordBatch, row: usize) -> Option<i64> {
+    let ids = records
+        .column_by_name("alert_id")?
+        .as_primitive_opt::<Int64Type>()?;
+    ids.is_valid(row).then(|| ids.value(row))
+}
+
+/// What the filters read, over all known surveys; by the names as written where no schema is known.
+fn needs(filters: &[Filter], surveys: &Surveys) -> Needs {
+    let mut needs = Needs::default();
+    for filter in filters {
+        needs.all |= filter.reads_all();
+        let known: Vec<&str> = surveys.names().filter(|name| filter.reads(name)).collect();
+        if known.is_empty() {
+            needs.all = true;
+        }
+        for survey in known {
+            let fields = surveys.get(survey).map(|schema| schema.fields());
+            let Ok((_, used)) = filter.resolve(fields, None) else {
+                continue;
+            };
+            for name in filter.top_columns(&used) {
+                match name.as_str() {
+                    "detections" => needs.detections = true,
+                    "forced" => needs.forced = true,
+                    "nondetections" => needs.nondetections = true,
+                    common if COMMON.contains(&common) => {}
+                    _ => {
+                        needs.columns.insert(name);
+                    }
+                }
+            }
+        }
+    }
+    if needs.all {
+        (needs.detections, needs.forced, needs.nondetections) = (true, true, true);
+    }
+    needs
+}
