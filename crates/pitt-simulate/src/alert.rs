@@ -20,13 +20,29 @@ pub(crate) struct Alert<'a> {
 }
 
 impl<'a> Alert<'a> {
-    pub(crate) fn new(source: &'a Source, now: &'a Exposure, seen_now: Observation, past: &'a [Exposure]) -> Self {
+    pub(crate) fn new(
+        source: &'a Source,
+        now: &'a Exposure,
+        seen_now: Observation,
+        past: &'a [Exposure],
+    ) -> Self {
         let lasting = !matches!(source.class, Class::Bogus | Class::Asteroid);
         let seen_past = match lasting {
-            true => past.iter().map(|exposure| Observation::of(source, exposure)).collect(),
+            true => past
+                .iter()
+                .map(|exposure| Observation::of(source, exposure))
+                .collect(),
             false => Vec::new(),
         };
-        Self { source, now, seen_now, past, seen_past, object_id: String::new(), designation: None }
+        Self {
+            source,
+            now,
+            seen_now,
+            past,
+            seen_past,
+            object_id: String::new(),
+            designation: None,
+        }
     }
 
     pub(crate) fn now(&self) -> &'a Exposure {
@@ -39,7 +55,10 @@ impl<'a> Alert<'a> {
 
     /// Earlier detections of the same object, by time.
     pub(crate) fn detections(&self) -> impl Iterator<Item = (&'a Exposure, &Observation)> {
-        self.past.iter().zip(&self.seen_past).filter(|(_, seen)| seen.is_detection())
+        self.past
+            .iter()
+            .zip(&self.seen_past)
+            .filter(|(_, seen)| seen.is_detection())
     }
 
     /// Earlier exposures of the last `days` days, and what they showed if the object lasts.
@@ -48,12 +67,20 @@ impl<'a> Alert<'a> {
         days: f64,
     ) -> impl DoubleEndedIterator<Item = (&'a Exposure, Option<&Observation>)> {
         let since = self.now.jd_utc - days;
-        let first = self.past.partition_point(|exposure| exposure.jd_utc < since);
-        self.past.iter().enumerate().skip(first).map(|(at, exposure)| (exposure, self.seen_past.get(at)))
+        let first = self
+            .past
+            .partition_point(|exposure| exposure.jd_utc < since);
+        self.past
+            .iter()
+            .enumerate()
+            .skip(first)
+            .map(|(at, exposure)| (exposure, self.seen_past.get(at)))
     }
 
     /// Exposures since the first detection, for forced photometry; empty when this is the first.
-    pub(crate) fn since_first_detection(&self) -> impl Iterator<Item = (&'a Exposure, &Observation)> {
+    pub(crate) fn since_first_detection(
+        &self,
+    ) -> impl Iterator<Item = (&'a Exposure, &Observation)> {
         let pairs = self.past.iter().zip(&self.seen_past);
         pairs.skip_while(|(_, seen)| !seen.is_detection())
     }

@@ -109,8 +109,14 @@ mod tests {
     #[test]
     fn longs_follow_the_specification() {
         // The table of the specification, and both ends.
-        let cases: [(i64, &[u8]); 6] =
-            [(0, &[0]), (-1, &[1]), (1, &[2]), (-64, &[0x7f]), (64, &[0x80, 1]), (i64::MIN, &[255, 255, 255, 255, 255, 255, 255, 255, 255, 1])];
+        let cases: [(i64, &[u8]); 6] = [
+            (0, &[0]),
+            (-1, &[1]),
+            (1, &[2]),
+            (-64, &[0x7f]),
+            (64, &[0x80, 1]),
+            (i64::MIN, &[255, 255, 255, 255, 255, 255, 255, 255, 255, 1]),
+        ];
         for (value, bytes) in cases {
             let mut datum = Datum::default();
             datum.long(value);

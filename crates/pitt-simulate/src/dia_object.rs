@@ -45,14 +45,22 @@ impl Sums {
         self.max = self.max.max(flux);
         if let Some((before, last)) = self.last {
             let slope = (flux - last) / (mjd - before);
-            self.steepest = if self.steepest >= slope { self.steepest } else { slope };
+            self.steepest = if self.steepest >= slope {
+                self.steepest
+            } else {
+                slope
+            };
         }
         self.last = Some((mjd, flux));
     }
 
     /// Weighted mean and its error; NaN without points.
     fn mean(&self) -> [f32; 2] {
-        [(self.weighted / self.weight) as f32, (1.0 / self.weight).sqrt() as f32].map(|value| self.or_nan(value))
+        [
+            (self.weighted / self.weight) as f32,
+            (1.0 / self.weight).sqrt() as f32,
+        ]
+        .map(|value| self.or_nan(value))
     }
 
     fn deviation(&self) -> f32 {
@@ -64,7 +72,12 @@ impl Sums {
     }
 
     fn extremes(&self) -> [f32; 4] {
-        let values = [self.min, self.max, self.steepest, self.errors / self.count as f64];
+        let values = [
+            self.min,
+            self.max,
+            self.steepest,
+            self.errors / self.count as f64,
+        ];
         values.map(|value| self.or_nan(value as f32))
     }
 
@@ -102,8 +115,12 @@ pub(crate) fn write(out: &mut Datum, alert: &Alert<'_>, object: i64) {
         out.long(detected.count);
         out.some_floats(&forced.mean());
     }
-    science.iter().for_each(|science| out.some_floats(&science.mean()));
-    detected.iter().for_each(|detected| out.some_floats(&detected.extremes()));
+    science
+        .iter()
+        .for_each(|science| out.some_floats(&science.mean()));
+    detected
+        .iter()
+        .for_each(|detected| out.some_floats(&detected.extremes()));
     out.some_double(first.mjd_tai);
     out.some_double(now.mjd_tai);
     out.long(count);

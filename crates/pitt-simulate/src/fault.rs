@@ -49,7 +49,9 @@ impl Fault {
     pub(crate) fn apply(self, survey: SimSurvey, bytes: &Bytes, draw: &mut Draw) -> Bytes {
         let mut damaged = bytes.to_vec();
         match self {
-            Self::Truncated => damaged.truncate(draw.between(0.05, 0.95 * bytes.len() as f64) as usize),
+            Self::Truncated => {
+                damaged.truncate(draw.between(0.05, 0.95 * bytes.len() as f64) as usize)
+            }
             Self::BitFlip => damaged[0] ^= 1 << draw.below(8),
             Self::UnknownSchema if survey == SimSurvey::Lsst => {
                 damaged[1..5].copy_from_slice(&999_999u32.to_be_bytes());

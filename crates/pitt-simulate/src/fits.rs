@@ -19,19 +19,22 @@ pub(crate) struct Header(Vec<u8>);
 impl Header {
     /// A card whose value is right-justified, as numbers and logicals are.
     pub(crate) fn number(mut self, key: &str, value: &str) -> Self {
-        self.0.extend_from_slice(format!("{:<80}", format!("{key:<8}= {value:>20}")).as_bytes());
+        self.0
+            .extend_from_slice(format!("{:<80}", format!("{key:<8}= {value:>20}")).as_bytes());
         self
     }
 
     /// A card with a text value.
     pub(crate) fn text(mut self, key: &str, value: &str) -> Self {
-        self.0.extend_from_slice(format!("{:<80}", format!("{key:<8}= '{value:<8}'")).as_bytes());
+        self.0
+            .extend_from_slice(format!("{:<80}", format!("{key:<8}= '{value:<8}'")).as_bytes());
         self
     }
 
     /// The header, closed and padded with spaces to whole blocks.
     pub(crate) fn finish(mut self) -> Vec<u8> {
-        self.0.extend_from_slice(format!("{:<80}", "END").as_bytes());
+        self.0
+            .extend_from_slice(format!("{:<80}", "END").as_bytes());
         self.0.resize(self.0.len().next_multiple_of(BLOCK), b' ');
         self.0
     }
@@ -44,7 +47,10 @@ fn pad(mut data: Vec<u8>) -> Vec<u8> {
 }
 
 fn f32_data(pixels: &[f32]) -> Vec<u8> {
-    pad(pixels.iter().flat_map(|pixel| pixel.to_be_bytes()).collect())
+    pad(pixels
+        .iter()
+        .flat_map(|pixel| pixel.to_be_bytes())
+        .collect())
 }
 
 /// A ZTF stamp: one gzipped float image of `side` x `side` pixels in DN.
@@ -59,7 +65,10 @@ pub(crate) fn ztf_stamp(pixels: &[f32], side: usize) -> Vec<u8> {
         .text("BUNIT", "DN")
         .finish();
     image.extend_from_slice(&f32_data(pixels));
-    let mut gzip = GzBuilder::new().mtime(0).operating_system(255).write(Vec::new(), Compression::new(6));
+    let mut gzip = GzBuilder::new()
+        .mtime(0)
+        .operating_system(255)
+        .write(Vec::new(), Compression::new(6));
     // Writing to memory does not fail; an empty stamp would be seen by every test.
     let _ = gzip.write_all(&image);
     gzip.finish().unwrap_or_default()
@@ -91,10 +100,18 @@ pub(crate) fn lsst_stamp(pixels: &[f32], variance: &[f32], psf: &[f64]) -> Vec<u
         .number("CRVAL2", "0.0")
         .finish();
     out.extend_from_slice(&f32_data(pixels));
-    out.extend_from_slice(&extension("-32", LSST_SIDE, "UNCERT", Some("VarianceUncertainty")));
+    out.extend_from_slice(&extension(
+        "-32",
+        LSST_SIDE,
+        "UNCERT",
+        Some("VarianceUncertainty"),
+    ));
     out.extend_from_slice(&f32_data(variance));
     out.extend_from_slice(&extension("-64", LSST_PSF_SIDE, "PSFIMAGE", None));
-    out.extend_from_slice(&pad(psf.iter().flat_map(|value| value.to_be_bytes()).collect()));
+    out.extend_from_slice(&pad(psf
+        .iter()
+        .flat_map(|value| value.to_be_bytes())
+        .collect()));
     out
 }
 
@@ -170,7 +187,11 @@ mod tests {
         let mut stamp = lsst_stamp(&[0.0; 900], &[1.0; 900], &[0.0; 1681]);
         assert_eq!(stamp.len(), 2880 + 5760 + 2880 + 5760 + 2880 + 14400);
         set_center(&mut stamp, 12.5, -45.25);
-        let card = |at: usize| String::from_utf8_lossy(&stamp[at * 80..at * 80 + 80]).trim().to_owned();
+        let card = |at: usize| {
+            String::from_utf8_lossy(&stamp[at * 80..at * 80 + 80])
+                .trim()
+                .to_owned()
+        };
         assert_eq!(card(14), "CRVAL1  =        12.5000000000");
         assert_eq!(card(15), "CRVAL2  =       -45.2500000000");
     }

@@ -60,7 +60,10 @@ pub fn write_folder(
     let truth = dir.join("truth.csv");
     let mut table = BufWriter::new(create(&truth)?);
     Truth::write_csv_header(&mut table).map_err(|source| failed(&truth, source))?;
-    let mut written = Written { truth: truth.clone(), ..Written::default() };
+    let mut written = Written {
+        truth: truth.clone(),
+        ..Written::default()
+    };
     let mut night = Night::default();
     let mut simulator = Simulator::new(config);
     let total = simulator.total_visits();
@@ -68,7 +71,10 @@ pub fn write_folder(
     while let Some(visit) = simulator.next_visit() {
         night.write(dir, &visit, &mut written)?;
         for packet in &visit.packets {
-            packet.truth.write_csv(packet.fault, &mut table).map_err(|source| failed(&truth, source))?;
+            packet
+                .truth
+                .write_csv(packet.fault, &mut table)
+                .map_err(|source| failed(&truth, source))?;
             written.packets += 1;
             written.bytes += packet.bytes.len() as u64;
         }
@@ -88,7 +94,12 @@ struct Night {
 }
 
 impl Night {
-    fn write(&mut self, dir: &Path, visit: &Visit, written: &mut Written) -> Result<(), SimulateError> {
+    fn write(
+        &mut self,
+        dir: &Path,
+        visit: &Visit,
+        written: &mut Written,
+    ) -> Result<(), SimulateError> {
         let night = visit.night;
         match visit.survey {
             SimSurvey::Ztf => {
@@ -110,7 +121,10 @@ impl Night {
                     self.folder = Some(folder.clone());
                     written.nights.push(folder.clone());
                 }
-                visit.packets.iter().try_for_each(|packet| save(&folder.join(file_name(packet)), &packet.bytes))
+                visit
+                    .packets
+                    .iter()
+                    .try_for_each(|packet| save(&folder.join(file_name(packet)), &packet.bytes))
             }
         }
     }
@@ -139,12 +153,19 @@ impl Night {
 }
 
 fn file_name(packet: &SimPacket) -> String {
-    let again = if packet.fault == Some(crate::Fault::Duplicate) { ".again" } else { "" };
+    let again = if packet.fault == Some(crate::Fault::Duplicate) {
+        ".again"
+    } else {
+        ""
+    };
     format!("{}{again}.avro", packet.truth.alert_id)
 }
 
 fn failed(path: &Path, source: io::Error) -> SimulateError {
-    SimulateError::Write { path: path.to_owned(), source }
+    SimulateError::Write {
+        path: path.to_owned(),
+        source,
+    }
 }
 
 fn make_dir(path: &Path) -> Result<(), SimulateError> {

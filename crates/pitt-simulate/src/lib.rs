@@ -41,6 +41,8 @@ mod ztf;
 pub use config::{SimSurvey, SimulationConfig};
 pub use fault::Fault;
 pub use folder::{SimulateError, Written, write_folder};
-pub use schema::{LSST_SCHEMA_ID, LSST_SCHEMA_VERSION, ZTF_SCHEMA_VERSION, lsst_schema, ztf_schema};
+pub use schema::{
+    LSST_SCHEMA_ID, LSST_SCHEMA_VERSION, ZTF_SCHEMA_VERSION, lsst_schema, ztf_schema,
+};
 pub use simulator::{SimPacket, Simulator, Visit};
 pub use truth::Truth;

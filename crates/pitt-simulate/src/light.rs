@@ -39,7 +39,10 @@ impl Class {
 
     /// Appears once and is gone.
     pub(crate) const fn is_transient(self) -> bool {
-        matches!(self, Self::SupernovaIa | Self::CoreCollapse | Self::Kilonova)
+        matches!(
+            self,
+            Self::SupernovaIa | Self::CoreCollapse | Self::Kilonova
+        )
     }
 
     pub(crate) const fn is_star(self) -> bool {
@@ -58,7 +61,12 @@ struct Shape {
 }
 
 const fn shape(color: f64, decline: f64, bend: f64, tail: f64) -> Shape {
-    Shape { color, decline, bend, tail }
+    Shape {
+        color,
+        decline,
+        bend,
+        tail,
+    }
 }
 
 /// Type Ia: 18 days of rise, fast decline in the blue (after Nugent et al. 2002, doi:10.1086/341707).
@@ -147,7 +155,9 @@ impl Light {
         let at = usize::from(band.index());
         match self {
             Self::Transient { .. } | Self::Steady { .. } => 0.0,
-            Self::Periodic { mean_mag, color, .. } => flux_njy(mean_mag + color * STAR_COLOR[at]),
+            Self::Periodic {
+                mean_mag, color, ..
+            } => flux_njy(mean_mag + color * STAR_COLOR[at]),
             Self::Agn { mean_mag, .. } => flux_njy(mean_mag + 0.25 * STAR_COLOR[at]),
         }
     }
@@ -155,19 +165,41 @@ impl Light {
     fn total_njy(&self, mjd_tai: f64, band: Band) -> f64 {
         let at = usize::from(band.index());
         match self {
-            Self::Transient { class, peak_mjd, peak_mag, redshift } => {
+            Self::Transient {
+                class,
+                peak_mjd,
+                peak_mag,
+                redshift,
+            } => {
                 let days = (mjd_tai - peak_mjd) / (1.0 + redshift);
                 transient_njy(*class, days, at, *peak_mag, *redshift)
             }
-            Self::Periodic { class, period_d, epoch_mjd, mean_mag, amplitude, color } => {
+            Self::Periodic {
+                class,
+                period_d,
+                epoch_mjd,
+                mean_mag,
+                amplitude,
+                color,
+            } => {
                 let phase = (mjd_tai - epoch_mjd) / period_d;
                 let offset = periodic_mag(*class, phase - phase.floor(), at) * amplitude;
                 flux_njy(mean_mag + color * STAR_COLOR[at] + offset)
             }
-            Self::Agn { walk, start_mjd, mean_mag } => {
-                flux_njy(mean_mag + 0.25 * STAR_COLOR[at] + walk_at(walk, mjd_tai - start_mjd) * PULSATION[at])
-            }
-            Self::Steady { mag, amplitude, period_d } => {
+            Self::Agn {
+                walk,
+                start_mjd,
+                mean_mag,
+            } => flux_njy(
+                mean_mag
+                    + 0.25 * STAR_COLOR[at]
+                    + walk_at(walk, mjd_tai - start_mjd) * PULSATION[at],
+            ),
+            Self::Steady {
+                mag,
+                amplitude,
+                period_d,
+            } => {
                 let wave = libm::sin(mjd_tai / period_d * std::f64::consts::TAU);
                 flux_njy(mag + 0.5 * STAR_COLOR[at] + amplitude * wave)
             }
@@ -181,7 +213,12 @@ fn transient_njy(class: Class, days: f64, band: usize, peak_mag: f64, redshift: 
         Class::CoreCollapse => (&CORE_COLLAPSE, 8.0),
         _ => (&IA, 18.0),
     };
-    let Shape { color, decline, bend, tail } = shapes[band];
+    let Shape {
+        color,
+        decline,
+        bend,
+        tail,
+    } = shapes[band];
     // Blue bands redden as the rest-frame ultraviolet moves into them.
     let reddening = redshift * [6.0, 3.0, 0.8, 0.2, 0.0, 0.0][band];
     let peak = flux_njy(peak_mag + color + reddening);
@@ -203,7 +240,11 @@ fn periodic_mag(class: Class, phase: f64, band: usize) -> f64 {
     match class {
         // Saw-tooth: maximum at phase 0, slow fade to 0.85, then the jump.
         Class::RrLyrae => {
-            let saw = if phase < 0.85 { phase / 0.85 } else { (1.0 - phase) / 0.15 };
+            let saw = if phase < 0.85 {
+                phase / 0.85
+            } else {
+                (1.0 - phase) / 0.15
+            };
             (saw - 0.5) * PULSATION[band]
         }
         Class::EclipsingBinary => {
@@ -233,7 +274,12 @@ mod tests {
 
     #[test]
     fn a_supernova_rises_and_falls_faster_in_the_blue() {
-        let light = Light::Transient { class: Class::SupernovaIa, peak_mjd: 61_100.0, peak_mag: 18.0, redshift: 0.05 };
+        let light = Light::Transient {
+            class: Class::SupernovaIa,
+            peak_mjd: 61_100.0,
+            peak_mag: 18.0,
+            redshift: 0.05,
+        };
         let at = |days: f64, band| light.difference_njy(61_100.0 + days, band);
         assert_eq!(at(-20.0, Band::R), 0.0);
         assert!(at(-10.0, Band::R) < at(-3.0, Band::R));
@@ -244,8 +290,14 @@ mod tests {
 
     #[test]
     fn a_kilonova_fades_in_days_and_reddens() {
-        let light = Light::Transient { class: Class::Kilonova, peak_mjd: 61_100.0, peak_mag: 19.0, redshift: 0.02 };
-        let fading = |band| light.difference_njy(61_102.0, band) / light.difference_njy(61_100.0, band);
+        let light = Light::Transient {
+            class: Class::Kilonova,
+            peak_mjd: 61_100.0,
+            peak_mag: 19.0,
+            redshift: 0.02,
+        };
+        let fading =
+            |band| light.difference_njy(61_102.0, band) / light.difference_njy(61_100.0, band);
         assert!(fading(Band::G) < 0.1 && fading(Band::Z) > 2.0 * fading(Band::G));
     }
 
@@ -262,7 +314,10 @@ mod tests {
             };
             let once = light.difference_njy(61_010.123, Band::R);
             let again = light.difference_njy(61_010.123 + 55.0, Band::R);
-            assert!((once - again).abs() < 1e-4 * once.abs().max(1.0), "{class:?} {once} {again}");
+            assert!(
+                (once - again).abs() < 1e-4 * once.abs().max(1.0),
+                "{class:?} {once} {again}"
+            );
         }
     }
 }

@@ -41,10 +41,19 @@ impl Identity {
     pub(crate) fn of(alert: &Alert<'_>) -> Self {
         let source = alert.source;
         if let Some(motion) = &source.motion {
-            return Self { dia_object_id: None, ss_object_id: crate::solar::ss_object_id(motion.number) };
+            return Self {
+                dia_object_id: None,
+                ss_object_id: crate::solar::ss_object_id(motion.number),
+            };
         }
-        let first = alert.detections().next().map_or(alert.now(), |(exposure, _)| exposure);
-        Self { dia_object_id: Some(dia_source_id(first, source.slot)), ss_object_id: 0 }
+        let first = alert
+            .detections()
+            .next()
+            .map_or(alert.now(), |(exposure, _)| exposure);
+        Self {
+            dia_object_id: Some(dia_source_id(first, source.slot)),
+            ss_object_id: 0,
+        }
     }
 }
 
@@ -52,10 +61,13 @@ impl Identity {
 pub(crate) fn message(alert: &Alert<'_>, identity: &Identity, stamps: &Stamps) -> Vec<u8> {
     let images = [&stamps.difference, &stamps.science, &stamps.template];
     let history = 700 * alert.detections().count() + 120 * alert.past.len();
-    let mut out = Datum::with_capacity(4000 + history + images.map(|image| image.len()).iter().sum::<usize>());
+    let mut out = Datum::with_capacity(
+        4000 + history + images.map(|image| image.len()).iter().sum::<usize>(),
+    );
     let (now, seen) = (alert.now(), alert.seen_now());
     out.0.push(0);
-    out.0.extend_from_slice(&crate::schema::LSST_SCHEMA_ID.to_be_bytes());
+    out.0
+        .extend_from_slice(&crate::schema::LSST_SCHEMA_ID.to_be_bytes());
     out.long(dia_source_id(now, alert.source.slot));
     out.some_text("simulated");
     out.some_text("simulated, wide fast deep");
@@ -86,7 +98,10 @@ fn previous(out: &mut Datum, alert: &Alert<'_>, identity: &Identity) {
     let mut items = Datum::with_capacity(700 * alert.detections().count());
     let mut count = 0;
     let since = alert.now().jd_utc - HISTORY_D;
-    for (exposure, seen) in alert.detections().filter(|(exposure, _)| exposure.jd_utc >= since) {
+    for (exposure, seen) in alert
+        .detections()
+        .filter(|(exposure, _)| exposure.jd_utc >= since)
+    {
         dia_source(&mut items, alert.source, exposure, seen, identity);
         count += 1;
     }
@@ -97,7 +112,10 @@ fn forced(out: &mut Datum, alert: &Alert<'_>, object: i64) {
     let mut items = Datum::with_capacity(120 * alert.past.len());
     let mut count = 0;
     let since = alert.now().jd_utc - HISTORY_D;
-    for (exposure, seen) in alert.since_first_detection().filter(|(exposure, _)| exposure.jd_utc >= since) {
+    for (exposure, seen) in alert
+        .since_first_detection()
+        .filter(|(exposure, _)| exposure.jd_utc >= since)
+    {
         forced_source(&mut items, alert.source, exposure, seen, object);
         count += 1;
     }
@@ -105,7 +123,13 @@ fn forced(out: &mut Datum, alert: &Alert<'_>, object: i64) {
 }
 
 /// Measured on the object's position rather than the detection's: a little fainter.
-fn forced_source(out: &mut Datum, source: &Source, exposure: &Exposure, seen: &Observation, object: i64) {
+fn forced_source(
+    out: &mut Datum,
+    source: &Source,
+    exposure: &Exposure,
+    seen: &Observation,
+    object: i64,
+) {
     let (detector, _, _) = pixel(source, exposure);
     let flux = seen.flux - 0.02 * seen.err;
     out.long(dia_forced_source_id(exposure, source.slot));
@@ -127,7 +151,13 @@ pub(crate) fn processed_mjd(exposure: &Exposure) -> f64 {
     exposure.mjd_tai + 120.0 / 86_400.0
 }
 
-fn dia_source(out: &mut Datum, source: &Source, exposure: &Exposure, seen: &Observation, identity: &Identity) {
+fn dia_source(
+    out: &mut Datum,
+    source: &Source,
+    exposure: &Exposure,
+    seen: &Observation,
+    identity: &Identity,
+) {
     debug_assert_eq!(exposure.survey, SimSurvey::Lsst);
     let mut draw = seen.draw(0x6469_6173);
     out.long(dia_source_id(exposure, source.slot));
@@ -156,7 +186,13 @@ fn dia_source(out: &mut Datum, source: &Source, exposure: &Exposure, seen: &Obse
 }
 
 /// ra to centroid_flag.
-fn centroid(out: &mut Datum, source: &Source, exposure: &Exposure, seen: &Observation, (x, y): (f64, f64)) {
+fn centroid(
+    out: &mut Datum,
+    source: &Source,
+    exposure: &Exposure,
+    seen: &Observation,
+    (x, y): (f64, f64),
+) {
     let position = seen.position(source, exposure);
     let err_deg = (position.err_arcsec / 3600.0) as f32;
     let err_px = (position.err_arcsec / 0.2) as f32;
@@ -179,13 +215,25 @@ fn fluxes(out: &mut Datum, seen: &Observation, draw: &mut Draw) {
     out.some_falses(2);
     out.some_bool(seen.flux < 0.0);
     let chi2 = PSF_PIXELS as f64 + 58.0 * draw.normal();
-    out.some_floats(&[seen.snr() as f32, seen.flux as f32, seen.err as f32, MISSING, chi2 as f32]);
+    out.some_floats(&[
+        seen.snr() as f32,
+        seen.flux as f32,
+        seen.err as f32,
+        MISSING,
+        chi2 as f32,
+    ]);
     out.long(PSF_PIXELS);
     out.some_falses(3);
 }
 
 /// trailFlux to trail_flag_edge.
-fn trail(out: &mut Datum, source: &Source, exposure: &Exposure, seen: &Observation, draw: &mut Draw) {
+fn trail(
+    out: &mut Datum,
+    source: &Source,
+    exposure: &Exposure,
+    seen: &Observation,
+    draw: &mut Draw,
+) {
     let position = seen.position(source, exposure);
     let flux = seen.flux * draw.between(0.99, 1.05);
     // A body that moves for the 30 s of an exposure; otherwise the fit finds a stub.
@@ -193,7 +241,10 @@ fn trail(out: &mut Datum, source: &Source, exposure: &Exposure, seen: &Observati
         Some(motion) => {
             let (east, north) = motion.rate;
             let moved = (east * east + north * north).sqrt() * 3600.0 * 30.0 / 86_400.0;
-            (moved + 0.3 * draw.unit(), libm::atan2(east, north).to_degrees())
+            (
+                moved + 0.3 * draw.unit(),
+                libm::atan2(east, north).to_degrees(),
+            )
         }
         None => (draw.between(0.2, 1.2), draw.between(-180.0, 180.0)),
     };
@@ -228,17 +279,35 @@ fn dipole(out: &mut Datum, source: &Source, seen: &Observation, draw: &mut Draw)
 }
 
 fn is_dipole(source: &Source) -> bool {
-    source.class == Class::Bogus && source.geometry % 3 != 0
+    source.class == Class::Bogus && !source.geometry.is_multiple_of(3)
 }
 
 /// ixx to extendedness.
 fn moments(out: &mut Datum, source: &Source, exposure: &Exposure, draw: &mut Draw) {
     let psf = (exposure.seeing / 2.355) * (exposure.seeing / 2.355);
-    let wide = if source.class == Class::Bogus { draw.between(0.2, 2.5) } else { draw.between(0.9, 1.15) };
+    let wide = if source.class == Class::Bogus {
+        draw.between(0.2, 2.5)
+    } else {
+        draw.between(0.9, 1.15)
+    };
     let tilt = 0.05 * psf * draw.normal();
-    out.some_floats(&[psf * wide, psf * wide * 0.95, tilt, psf, psf * 0.98, 0.02 * psf].map(|value| value as f32));
+    out.some_floats(
+        &[
+            psf * wide,
+            psf * wide * 0.95,
+            tilt,
+            psf,
+            psf * 0.98,
+            0.02 * psf,
+        ]
+        .map(|value| value as f32),
+    );
     out.some_falses(4);
-    out.some_float(if source.class == Class::Bogus { draw.unit() as f32 } else { (0.08 * draw.unit()) as f32 });
+    out.some_float(if source.class == Class::Bogus {
+        draw.unit() as f32
+    } else {
+        (0.08 * draw.unit()) as f32
+    });
 }
 
 /// isDipole to glint_trail.

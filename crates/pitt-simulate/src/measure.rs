@@ -41,7 +41,13 @@ impl Observation {
             let sign = if draw.unit() < 0.3 { -1.0 } else { 1.0 };
             flux = sign * true_njy.max(THRESHOLD * err * 1.02);
         }
-        Self { true_njy, flux, err, template, key }
+        Self {
+            true_njy,
+            flux,
+            err,
+            template,
+            key,
+        }
     }
 
     pub(crate) fn snr(&self) -> f64 {
@@ -85,7 +91,7 @@ impl Observation {
             return 0.45 * draw.unit() * draw.unit();
         }
         let doubt = draw.unit() * draw.unit();
-        1.0 - 0.6 * doubt / (1.0 + 0.04 * (self.snr() - THRESHOLD) * (self.snr() - THRESHOLD))
+        1.0 - 0.45 * doubt / (1.0 + 0.04 * (self.snr() - THRESHOLD) * (self.snr() - THRESHOLD))
     }
 }
 
@@ -107,12 +113,18 @@ pub(crate) fn pixel(source: &Source, exposure: &Exposure) -> (u32, f64, f64) {
         SimSurvey::Ztf => {
             let mut home = Draw::at(&[source.key, 0x686f_6d65]);
             let (x, y) = (home.between(40.0, 3030.0), home.between(40.0, 3040.0));
-            (source.slot % 64, x + 12.0 * draw.normal().clamp(-2.0, 2.0), y + 12.0 * draw.normal().clamp(-2.0, 2.0))
+            (
+                source.slot % 64,
+                x + 12.0 * draw.normal().clamp(-2.0, 2.0),
+                y + 12.0 * draw.normal().clamp(-2.0, 2.0),
+            )
         }
         // The camera is rotated and dithered: anywhere.
-        SimSurvey::Lsst => {
-            (draw.below(189) as u32, draw.between(30.0, 4040.0), draw.between(30.0, 3970.0))
-        }
+        SimSurvey::Lsst => (
+            draw.below(189) as u32,
+            draw.between(30.0, 4040.0),
+            draw.between(30.0, 3970.0),
+        ),
     }
 }
 

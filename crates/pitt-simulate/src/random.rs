@@ -19,7 +19,8 @@ fn mix(mut z: u64) -> u64 {
 impl Draw {
     /// The draws at the address `words`.
     pub(crate) fn at(words: &[u64]) -> Self {
-        let fold = |state: u64, word: &u64| mix(state.wrapping_add(GAMMA) ^ mix(word.wrapping_add(GAMMA)));
+        let fold =
+            |state: u64, word: &u64| mix(state.wrapping_add(GAMMA) ^ mix(word.wrapping_add(GAMMA)));
         Self(words.iter().fold(GAMMA, fold))
     }
 
@@ -50,7 +51,8 @@ impl Draw {
         let mut sum = 0;
         for _ in 0..3 {
             let bits = self.bits();
-            sum += (bits & 0xffff) + ((bits >> 16) & 0xffff) + ((bits >> 32) & 0xffff) + (bits >> 48);
+            sum +=
+                (bits & 0xffff) + ((bits >> 16) & 0xffff) + ((bits >> 32) & 0xffff) + (bits >> 48);
         }
         // Each 16-bit number is uniform on the middles of 65536 cells of [0, 1).
         (sum as f64 + 6.0) / 65536.0 - 6.0
@@ -74,6 +76,9 @@ mod tests {
         let values: Vec<f64> = (0..20_000).map(|_| draw.normal()).collect();
         let mean = values.iter().sum::<f64>() / 20_000.0;
         let variance = values.iter().map(|v| v * v).sum::<f64>() / 20_000.0;
-        assert!(mean.abs() < 0.03 && (variance - 1.0).abs() < 0.04, "{mean} {variance}");
+        assert!(
+            mean.abs() < 0.03 && (variance - 1.0).abs() < 0.04,
+            "{mean} {variance}"
+        );
     }
 }

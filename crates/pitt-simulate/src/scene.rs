@@ -19,8 +19,14 @@ use crate::sky::{GEOMETRIES, Source};
 const ZTF_SIDE: usize = 63;
 
 /// Upper ends of the steps of signal-to-noise ratio, and the ratio that is rendered in each.
-const STEPS: [(f64, f64); 6] =
-    [(8.0, 6.3), (15.0, 11.0), (30.0, 21.0), (60.0, 42.0), (150.0, 95.0), (f64::INFINITY, 250.0)];
+const STEPS: [(f64, f64); 6] = [
+    (8.0, 6.3),
+    (15.0, 11.0),
+    (30.0, 21.0),
+    (60.0, 42.0),
+    (150.0, 95.0),
+    (f64::INFINITY, 250.0),
+];
 
 /// What is on a stamp.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -93,14 +99,23 @@ impl Pool {
         let scene = match source.class {
             Class::Asteroid => Scene::Trail,
             Class::Agn => Scene::Nucleus,
-            Class::Bogus if source.geometry % 3 == 0 => Scene::CosmicRay,
+            Class::Bogus if source.geometry.is_multiple_of(3) => Scene::CosmicRay,
             Class::Bogus => Scene::Dipole,
             class if class.is_star() => Scene::Star,
             _ => Scene::Hosted,
         };
-        let step = STEPS.iter().position(|(end, _)| snr.abs() < *end).unwrap_or(STEPS.len() - 1) as u8;
+        let step = STEPS
+            .iter()
+            .position(|(end, _)| snr.abs() < *end)
+            .unwrap_or(STEPS.len() - 1) as u8;
         let variant = draw.below(u64::from(self.variants)) as u32;
-        let key = Key { scene, geometry: source.geometry % GEOMETRIES, step, negative: snr < 0.0, variant };
+        let key = Key {
+            scene,
+            geometry: source.geometry % GEOMETRIES,
+            step,
+            negative: snr < 0.0,
+            variant,
+        };
         if !self.rendered.contains_key(&key) {
             let stamps = self.render(key);
             self.rendered.insert(key, stamps);
@@ -121,9 +136,16 @@ impl Pool {
         ]);
         let noise = canvas.noise(1.0, &mut draw);
         let change = canvas.change(key);
-        let science: Vec<f32> =
-            template.iter().zip(noise.iter().zip(&change)).map(|(sky, (noise, change))| sky + noise + change).collect();
-        let difference: Vec<f32> = science.iter().zip(&template).map(|(science, template)| science - template).collect();
+        let science: Vec<f32> = template
+            .iter()
+            .zip(noise.iter().zip(&change))
+            .map(|(sky, (noise, change))| sky + noise + change)
+            .collect();
+        let difference: Vec<f32> = science
+            .iter()
+            .zip(&template)
+            .map(|(science, template)| science - template)
+            .collect();
         Stamps {
             science: canvas.encode(&science, Image::Science),
             template: template_bytes,
@@ -163,12 +185,22 @@ impl Canvas {
             SimSurvey::Lsst => (LSST_SIDE, 1.9),
         };
         let middle = (side as f64 - 1.0) / 2.0;
-        let at = (middle + draw.between(-0.5, 0.5), middle + draw.between(-0.5, 0.5));
-        Self { survey, side, width, at }
+        let at = (
+            middle + draw.between(-0.5, 0.5),
+            middle + draw.between(-0.5, 0.5),
+        );
+        Self {
+            survey,
+            side,
+            width,
+            at,
+        }
     }
 
     fn noise(&self, sigma: f64, draw: &mut Draw) -> Vec<f32> {
-        (0..self.side * self.side).map(|_| (sigma * draw.normal()) as f32).collect()
+        (0..self.side * self.side)
+            .map(|_| (sigma * draw.normal()) as f32)
+            .collect()
     }
 
     /// Adds a Moffat profile (beta 3) of this total flux, in units of pixel noise.
@@ -185,7 +217,10 @@ impl Canvas {
     /// Adds an exponential disk, inclined along a position angle.
     fn galaxy(&self, pixels: &mut [f32], at: (f64, f64), draw: &mut Draw) {
         let (angle, ratio) = (draw.between(0.0, 3.1), draw.between(0.4, 0.95));
-        let (scale, peak) = (self.width * draw.between(1.3, 2.6), draw.between(12.0, 45.0));
+        let (scale, peak) = (
+            self.width * draw.between(1.3, 2.6),
+            draw.between(12.0, 45.0),
+        );
         let (sin, cos) = (libm::sin(angle), libm::cos(angle));
         self.paint(pixels, |x, y| {
             let (dx, dy) = (x - at.0, y - at.1);
@@ -207,7 +242,11 @@ impl Canvas {
                 if let Some((east, north)) = host_offset(geometry, self.survey) {
                     let pixel = self.pixel_arcsec();
                     // East is left; the host is on the other side of the source's offset from it.
-                    self.galaxy(pixels, (self.at.0 + east / pixel, self.at.1 - north / pixel), draw);
+                    self.galaxy(
+                        pixels,
+                        (self.at.0 + east / pixel, self.at.1 - north / pixel),
+                        draw,
+                    );
                 }
             }
             Scene::Nucleus => {
@@ -229,18 +268,34 @@ impl Canvas {
         let mut pixels = vec![0.0; self.side * self.side];
         let ratio = STEPS[usize::from(key.step)].1;
         // Flux at which a matched filter finds that signal-to-noise ratio in pixels of unit noise.
-        let flux = ratio * self.width * (4.0 * std::f64::consts::PI).sqrt() * if key.negative { -1.0 } else { 1.0 };
+        let flux = ratio
+            * self.width
+            * (4.0 * std::f64::consts::PI).sqrt()
+            * if key.negative { -1.0 } else { 1.0 };
         match key.scene {
             Scene::Trail => {
                 for step in -2..=2 {
-                    let at = (self.at.0 - f64::from(step) * 0.4, self.at.1 + f64::from(step) * 0.1);
+                    let at = (
+                        self.at.0 - f64::from(step) * 0.4,
+                        self.at.1 + f64::from(step) * 0.1,
+                    );
                     self.star(&mut pixels, at, self.width, flux / 5.0);
                 }
             }
             Scene::Dipole => {
                 let half = 0.45 * self.width;
-                self.star(&mut pixels, (self.at.0 - half, self.at.1), self.width, 3.0 * flux);
-                self.star(&mut pixels, (self.at.0 + half, self.at.1), self.width, -2.7 * flux);
+                self.star(
+                    &mut pixels,
+                    (self.at.0 - half, self.at.1),
+                    self.width,
+                    3.0 * flux,
+                );
+                self.star(
+                    &mut pixels,
+                    (self.at.0 + half, self.at.1),
+                    self.width,
+                    -2.7 * flux,
+                );
             }
             Scene::CosmicRay => self.star(&mut pixels, self.at, 0.3 * self.width, 0.6 * flux),
             _ => self.star(&mut pixels, self.at, self.width, flux),
@@ -260,15 +315,26 @@ impl Canvas {
         match self.survey {
             // ZTF's images keep their sky, some 150 DN with a noise of 6; differences have none.
             SimSurvey::Ztf => {
-                let sky = if image == Image::Difference { 0.0 } else { 150.0 };
+                let sky = if image == Image::Difference {
+                    0.0
+                } else {
+                    150.0
+                };
                 let counts: Vec<f32> = pixels.iter().map(|pixel| sky + 6.0 * pixel).collect();
                 Bytes::from(fits::ztf_stamp(&counts, self.side))
             }
             SimSurvey::Lsst => {
                 let sigma = 45.0;
-                let noise = if image == Image::Template { TEMPLATE_NOISE as f32 } else { 1.0 };
+                let noise = if image == Image::Template {
+                    TEMPLATE_NOISE as f32
+                } else {
+                    1.0
+                };
                 let flux: Vec<f32> = pixels.iter().map(|pixel| sigma * pixel).collect();
-                let variance: Vec<f32> = pixels.iter().map(|p| sigma * sigma * (noise * noise + p.max(0.0) * 0.01)).collect();
+                let variance: Vec<f32> = pixels
+                    .iter()
+                    .map(|p| sigma * sigma * (noise * noise + p.max(0.0) * 0.01))
+                    .collect();
                 Bytes::from(fits::lsst_stamp(&flux, &variance, &self.psf()))
             }
         }
@@ -276,7 +342,10 @@ impl Canvas {
 
     /// The point-spread function, centred and of sum 1.
     fn psf(&self) -> Vec<f64> {
-        let canvas = Self { side: LSST_PSF_SIDE, ..*self };
+        let canvas = Self {
+            side: LSST_PSF_SIDE,
+            ..*self
+        };
         let mut pixels = vec![0.0; LSST_PSF_SIDE * LSST_PSF_SIDE];
         let middle = (LSST_PSF_SIDE as f64 - 1.0) / 2.0;
         canvas.star(&mut pixels, (middle, middle), self.width, 1.0);
@@ -292,6 +361,9 @@ pub(crate) fn host_offset(geometry: u32, survey: SimSurvey) -> Option<(f64, f64)
         SimSurvey::Ztf => 4.0,
         SimSurvey::Lsst => 0.9,
     };
-    let (distance, angle) = (scale * draw.unit(), draw.between(0.0, std::f64::consts::TAU));
+    let (distance, angle) = (
+        scale * draw.unit(),
+        draw.between(0.0, std::f64::consts::TAU),
+    );
     (geometry % 8 != 7).then(|| (distance * libm::sin(angle), distance * libm::cos(angle)))
 }

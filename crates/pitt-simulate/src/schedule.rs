@@ -85,7 +85,11 @@ impl Schedule {
             let clouded = Draw::at(&[seed, 0x636c_6f75, u64::from(number)]).unit() < 0.33;
             if number >= first_night || !clouded {
                 let mjd_utc = first_mjd + f64::from(number) - f64::from(first_night);
-                nights.push(Night { number, mjd_utc, date: MjdUtc(mjd_utc + 0.5).yyyymmdd() });
+                nights.push(Night {
+                    number,
+                    mjd_utc,
+                    date: MjdUtc(mjd_utc + 0.5).yyyymmdd(),
+                });
             }
         }
         Self {
@@ -114,7 +118,9 @@ impl Schedule {
 
     /// First midnight of the history, days UTC.
     pub(crate) fn start_mjd(&self) -> f64 {
-        self.nights.first().map_or(FALLBACK_MJD, |night| night.mjd_utc - f64::from(night.number))
+        self.nights.first().map_or(FALLBACK_MJD, |night| {
+            night.mjd_utc - f64::from(night.number)
+        })
     }
 
     /// Start of the first simulated night, days UTC.
@@ -140,7 +146,13 @@ impl Schedule {
     }
 
     fn exposure(&self, night: &Night, seq: u32, field: u32, pass: u32) -> Exposure {
-        let key = Draw::at(&[self.seed, 0x6578_706f, u64::from(night.number), u64::from(seq)]).bits();
+        let key = Draw::at(&[
+            self.seed,
+            0x6578_706f,
+            u64::from(night.number),
+            u64::from(seq),
+        ])
+        .bits();
         let mut draw = Draw::at(&[key]);
         // ZTF begins at dusk on Palomar, 03:30 UTC of its date; LSST at dusk on Cerro Pachon, 00:30 UTC of the next day.
         let (begin_d, exposure_s) = match self.survey {
@@ -201,14 +213,21 @@ mod tests {
 
     #[test]
     fn a_field_is_visited_twice_a_night_and_keeps_its_past() {
-        let config = SimulationConfig { nights: 2, ..Default::default() };
+        let config = SimulationConfig {
+            nights: 2,
+            ..Default::default()
+        };
         let schedule = Schedule::new(&config, SimSurvey::Lsst);
         let before = schedule.exposures(0, 25);
         let after = schedule.exposures(1, 5);
         assert!(before.len() > 80, "{}", before.len());
         assert_eq!(after.len(), before.len() + 1);
         assert_eq!(after[before.len() - 1].key, before[before.len() - 1].key);
-        assert!(after.windows(2).all(|pair| pair[0].mjd_tai < pair[1].mjd_tai));
+        assert!(
+            after
+                .windows(2)
+                .all(|pair| pair[0].mjd_tai < pair[1].mjd_tai)
+        );
         assert_eq!(before[before.len() - 1].date, 20_260_224);
     }
 }

@@ -78,20 +78,34 @@ struct Tables {
 
 impl Tables {
     fn parse(text: &'static str) -> Self {
-        let mut tables = Self { records: Vec::new() };
+        let mut tables = Self {
+            records: Vec::new(),
+        };
         let mut banded: Option<Vec<&str>> = None;
-        for line in text.lines().filter(|line| !line.is_empty() && !line.starts_with('#')) {
+        for line in text
+            .lines()
+            .filter(|line| !line.is_empty() && !line.starts_with('#'))
+        {
             match (line, &mut banded) {
                 ("@bands", _) => banded = Some(Vec::new()),
                 ("@end", lines) => {
                     let lines = lines.take().unwrap_or_default();
                     for band in ["u", "g", "r", "i", "z", "y"] {
-                        lines.iter().for_each(|line| tables.add(&line.replace("{b}", band)));
+                        lines
+                            .iter()
+                            .for_each(|line| tables.add(&line.replace("{b}", band)));
                     }
                 }
                 (line, Some(lines)) => lines.push(line),
-                (line, None) => match line.strip_prefix('[').and_then(|rest| rest.split_once("] ")) {
-                    Some((name, doc)) => tables.records.push(Record { name, doc, fields: Vec::new() }),
+                (line, None) => match line
+                    .strip_prefix('[')
+                    .and_then(|rest| rest.split_once("] "))
+                {
+                    Some((name, doc)) => tables.records.push(Record {
+                        name,
+                        doc,
+                        fields: Vec::new(),
+                    }),
                     None => tables.add(line),
                 },
             }
@@ -116,7 +130,10 @@ impl Tables {
 
     fn doc_of(&self, name: &str) -> String {
         let mut fields = self.records.iter().flat_map(|record| &record.fields);
-        fields.find(|field| field.name == name).map(|field| field.doc.clone()).unwrap_or_default()
+        fields
+            .find(|field| field.name == name)
+            .map(|field| field.doc.clone())
+            .unwrap_or_default()
     }
 
     fn json(&self, naming: &Naming) -> String {
@@ -137,7 +154,11 @@ impl Tables {
         out: &mut String,
     ) {
         defined.push(record.name);
-        let Naming { version_key, version, .. } = naming;
+        let Naming {
+            version_key,
+            version,
+            ..
+        } = naming;
         let (name, doc) = (record.name, record.doc);
         push(
             out,
@@ -147,9 +168,16 @@ impl Tables {
         );
         for (at, field) in record.fields.iter().enumerate() {
             let comma = if at == 0 { "" } else { "," };
-            push(out, format_args!(r#"{comma}{{"name":"{}","type":"#, field.name));
+            push(
+                out,
+                format_args!(r#"{comma}{{"name":"{}","type":"#, field.name),
+            );
             self.kind(&field.kind, naming, defined, out);
-            let default = if field.kind.ends_with('?') { r#","default":null"# } else { "" };
+            let default = if field.kind.ends_with('?') {
+                r#","default":null"#
+            } else {
+                ""
+            };
             push(out, format_args!(r#"{default},"doc":"{}"}}"#, field.doc));
         }
         out.push_str("]}");
@@ -174,7 +202,13 @@ impl Tables {
     }
 
     /// A record where it is first used, its name from then on.
-    fn named(&self, name: &str, naming: &Naming, defined: &mut Vec<&'static str>, out: &mut String) {
+    fn named(
+        &self,
+        name: &str,
+        naming: &Naming,
+        defined: &mut Vec<&'static str>,
+        out: &mut String,
+    ) {
         match self.records.iter().find(|record| record.name == name) {
             Some(record) if !defined.contains(&record.name) => {
                 self.record(record, naming.parts, naming, defined, out);

@@ -72,8 +72,16 @@ impl Simulator {
     #[must_use]
     pub fn new(mut config: SimulationConfig) -> Self {
         config.cadence_s = config.cadence_s.max(1.0);
-        let surveys = config.surveys.iter().map(|survey| SurveyState::new(&config, *survey)).collect();
-        Self { config, surveys, next: 0 }
+        let surveys = config
+            .surveys
+            .iter()
+            .map(|survey| SurveyState::new(&config, *survey))
+            .collect();
+        Self {
+            config,
+            surveys,
+            next: 0,
+        }
     }
 
     /// The configuration.
@@ -85,7 +93,9 @@ impl Simulator {
     /// Visits in the whole simulation, of all surveys.
     #[must_use]
     pub fn total_visits(&self) -> u64 {
-        u64::from(self.config.nights) * u64::from(self.config.visits_per_night) * self.surveys.len() as u64
+        u64::from(self.config.nights)
+            * u64::from(self.config.visits_per_night)
+            * self.surveys.len() as u64
     }
 
     /// Goes to visit `visit` (from 0) without making the ones before: what it gives does not depend on them.
@@ -121,7 +131,13 @@ impl SurveyState {
         let schedule = Schedule::new(config, survey);
         let sky = Sky::new(&schedule, survey, config);
         let pool = Pool::new(survey, schedule.seed(), config.stamp_variants);
-        Self { survey, schedule, sky, pool, header: container_header(crate::schema::ztf_schema()) }
+        Self {
+            survey,
+            schedule,
+            sky,
+            pool,
+            header: container_header(crate::schema::ztf_schema()),
+        }
     }
 
     fn visit(&mut self, config: &SimulationConfig, night: u32, seq: u32) -> Option<Visit> {
@@ -142,28 +158,58 @@ impl SurveyState {
             filler += 1;
         }
         disturb(&mut packets, config, now);
-        Some(Visit { survey: self.survey, night: now.date, mjd_tai: now.mjd_tai, packets })
+        Some(Visit {
+            survey: self.survey,
+            night: now.date,
+            mjd_tai: now.mjd_tai,
+            packets,
+        })
     }
 
-    fn packet(&mut self, source: &Source, now: &Exposure, seen: Observation, past: &[Exposure]) -> SimPacket {
+    fn packet(
+        &mut self,
+        source: &Source,
+        now: &Exposure,
+        seen: Observation,
+        past: &[Exposure],
+    ) -> SimPacket {
         let mut alert = Alert::new(source, now, seen, past);
-        alert.designation = source.motion.as_ref().map(|motion| solar::designation(motion.number));
+        alert.designation = source
+            .motion
+            .as_ref()
+            .map(|motion| solar::designation(motion.number));
         let signed_snr = seen.snr().copysign(seen.flux);
-        let stamps = self.pool.stamps(source, signed_snr, &mut seen.draw(0x7374_616d));
+        let stamps = self
+            .pool
+            .stamps(source, signed_snr, &mut seen.draw(0x7374_616d));
         let (bytes, alert_id) = match self.survey {
             SimSurvey::Ztf => {
                 alert.object_id = self.sky.ztf_object_id(source, now);
                 let datum = ztf::datum(&alert, stamps);
-                (container(&self.header, &datum, now, source), ztf::candid(now, source.slot))
+                (
+                    container(&self.header, &datum, now, source),
+                    ztf::candid(now, source.slot),
+                )
             }
             SimSurvey::Lsst => {
                 let identity = Identity::of(&alert);
-                alert.object_id = identity.dia_object_id.unwrap_or(identity.ss_object_id).to_string();
-                (lsst::message(&alert, &identity, stamps), lsst::dia_source_id(now, source.slot))
+                alert.object_id = identity
+                    .dia_object_id
+                    .unwrap_or(identity.ss_object_id)
+                    .to_string();
+                (
+                    lsst::message(&alert, &identity, stamps),
+                    lsst::dia_source_id(now, source.slot),
+                )
             }
         };
         let truth = truth(&alert, alert_id);
-        SimPacket { survey: self.survey, bytes: Bytes::from(bytes), truth, fault: None }
+        SimPacket {
+            survey: self.survey,
+            bytes: Bytes::from(bytes),
+            truth,
+            fault: None,
+        }
     }
 }
 
@@ -203,7 +249,11 @@ fn truth(alert: &Alert<'_>, alert_id: i64) -> Truth {
         dec,
         mjd_tai: now.mjd_tai,
         band: now.band,
-        true_flux_njy: if source.class == Class::Bogus { 0.0 } else { seen.true_njy },
+        true_flux_njy: if source.class == Class::Bogus {
+            0.0
+        } else {
+            seen.true_njy
+        },
         psf_flux_njy: seen.flux,
         psf_flux_err_njy: seen.err,
     }
@@ -211,7 +261,10 @@ fn truth(alert: &Alert<'_>, alert_id: i64) -> Truth {
 
 /// Damages some packets and sends some twice.
 fn disturb(packets: &mut Vec<SimPacket>, config: &SimulationConfig, now: &Exposure) {
-    let (bad, double) = (config.bad_packets_per_million, config.duplicates_per_million);
+    let (bad, double) = (
+        config.bad_packets_per_million,
+        config.duplicates_per_million,
+    );
     let chance = |per_million: u32| f64::from(per_million) / 1e6;
     let mut repeated = Vec::new();
     for packet in packets.iter_mut() {
@@ -221,7 +274,10 @@ fn disturb(packets: &mut Vec<SimPacket>, config: &SimulationConfig, now: &Exposu
             packet.bytes = fault.apply(packet.survey, &packet.bytes, &mut draw);
             packet.fault = Some(fault);
         } else if draw.unit() < chance(double) {
-            repeated.push(SimPacket { fault: Some(Fault::Duplicate), ..packet.clone() });
+            repeated.push(SimPacket {
+                fault: Some(Fault::Duplicate),
+                ..packet.clone()
+            });
         }
     }
     packets.extend(repeated);

@@ -118,7 +118,10 @@ impl Sky {
             SimSurvey::Lsst => (3.2, -22.0),
         };
         let columns = f64::from(self.fields).sqrt().ceil().max(1.0);
-        let (row, column) = ((f64::from(field) / columns).floor(), f64::from(field) % columns);
+        let (row, column) = (
+            (f64::from(field) / columns).floor(),
+            f64::from(field) % columns,
+        );
         let dec: f64 = middle + (row - columns / 2.0) * spacing;
         let dec = dec.clamp(-85.0, 85.0);
         let step = (column - columns / 2.0) * spacing / libm::cos(dec.to_radians());
@@ -136,9 +139,14 @@ impl Sky {
             _ => f64::INFINITY,
         };
         let begin = self.start_mjd - 400.0
-            + Draw::at(&[self.seed, 0x736c_6f74, u64::from(field), u64::from(slot)]).unit() * period.min(GENERATION_D);
+            + Draw::at(&[self.seed, 0x736c_6f74, u64::from(field), u64::from(slot)]).unit()
+                * period.min(GENERATION_D);
         let generation = ((exposure.mjd_tai - begin) / period).floor().max(0.0);
-        let began_mjd = if period.is_finite() { begin + generation * period } else { begin };
+        let began_mjd = if period.is_finite() {
+            begin + generation * period
+        } else {
+            begin
+        };
         let place = u64::from(field) * u64::from(self.slots) + u64::from(slot);
         let number = place * GENERATIONS + generation as u64 % GENERATIONS;
         let key = Draw::at(&[self.seed, 0x736f_7572, number]).bits();
@@ -149,10 +157,21 @@ impl Sky {
         // Golden-ratio steps: even a handful of slots has a bit of everything.
         let place = f64::from(slot) * 0.618_033_988_749_895 + f64::from(field) * 0.381_966 + 0.3;
         let fraction = place - place.floor();
-        SHARES.iter().find(|(share, _)| fraction < *share).map_or(Class::Asteroid, |(_, class)| *class)
+        SHARES
+            .iter()
+            .find(|(share, _)| fraction < *share)
+            .map_or(Class::Asteroid, |(_, class)| *class)
     }
 
-    fn build(&self, class: Class, slot: u32, number: u64, key: u64, field: u32, began_mjd: f64) -> Source {
+    fn build(
+        &self,
+        class: Class,
+        slot: u32,
+        number: u64,
+        key: u64,
+        field: u32,
+        began_mjd: f64,
+    ) -> Source {
         let mut draw = Draw::at(&[key]);
         let (ra, dec) = self.place(field, &mut draw);
         let light = match class {
@@ -169,13 +188,26 @@ impl Sky {
         let host = host(class, &light, geometry, self.survey, &mut draw);
         let motion = (class == Class::Asteroid).then(|| motion(began_mjd, number, &mut draw));
         let template_njy = templates(&light, host);
-        Source { class, slot, number, key, ra, dec, light, host, motion, geometry, template_njy }
+        Source {
+            class,
+            slot,
+            number,
+            key,
+            ra,
+            dec,
+            light,
+            host,
+            motion,
+            geometry,
+            template_njy,
+        }
     }
 
     /// Number of an object that is seen in one exposure only; beyond the numbers of lasting sources.
     pub(crate) fn one_off(&self, exposure: &Exposure, slot: u32) -> u64 {
         let lasting = u64::from(self.fields) * u64::from(self.slots) * GENERATIONS;
-        let visit = u64::from(exposure.night) * u64::from(self.visits_per_night) + u64::from(exposure.seq);
+        let visit =
+            u64::from(exposure.night) * u64::from(self.visits_per_night) + u64::from(exposure.seq);
         lasting + visit * u64::from(self.alerts_per_visit) + u64::from(slot)
     }
 
@@ -193,7 +225,11 @@ impl Sky {
             key,
             ra,
             dec,
-            light: Light::Steady { mag, amplitude: 0.0, period_d: 1.0 },
+            light: Light::Steady {
+                mag,
+                amplitude: 0.0,
+                period_d: 1.0,
+            },
             host: None,
             motion: None,
             geometry: (draw.bits() as u32) & (GEOMETRIES - 1),
@@ -208,7 +244,9 @@ impl Sky {
             // Each detection of a moving object is a new object.
             Class::Asteroid => (self.one_off(exposure, source.slot), this_year),
             Class::Bogus => (source.number, this_year),
-            class if class.is_transient() => (source.number, source.peak_mjd().map_or(this_year, year_of)),
+            class if class.is_transient() => {
+                (source.number, source.peak_mjd().map_or(this_year, year_of))
+            }
             _ => (source.number, 2018 + (source.key % 5) as i32),
         };
         crate::ztf::object_id(number, year)
@@ -222,7 +260,10 @@ impl Sky {
             SimSurvey::Lsst => 1.5,
         };
         let dec = dec + draw.between(-half, half);
-        (wrap(ra + draw.between(-half, half) / libm::cos(dec.to_radians())), dec)
+        (
+            wrap(ra + draw.between(-half, half) / libm::cos(dec.to_radians())),
+            dec,
+        )
     }
 
     /// Typical depth `[mag]`, on which brightnesses are scaled.
@@ -252,9 +293,21 @@ impl Sky {
 
     fn star(&self, class: Class, draw: &mut Draw) -> Light {
         let (period_d, amplitude, color) = match class {
-            Class::RrLyrae => (draw.between(0.44, 0.72), draw.between(0.5, 1.0), draw.between(0.1, 0.3)),
-            Class::EclipsingBinary => (draw.between(0.35, 4.5), draw.between(0.25, 0.9), draw.between(0.2, 1.0)),
-            _ => (draw.between(150.0, 450.0), draw.between(2.5, 5.5), draw.between(1.4, 2.2)),
+            Class::RrLyrae => (
+                draw.between(0.44, 0.72),
+                draw.between(0.5, 1.0),
+                draw.between(0.1, 0.3),
+            ),
+            Class::EclipsingBinary => (
+                draw.between(0.35, 4.5),
+                draw.between(0.25, 0.9),
+                draw.between(0.2, 1.0),
+            ),
+            _ => (
+                draw.between(150.0, 450.0),
+                draw.between(2.5, 5.5),
+                draw.between(1.4, 2.2),
+            ),
         };
         Light::Periodic {
             class,
@@ -279,18 +332,28 @@ impl Sky {
                 value as f32
             })
             .collect();
-        Light::Agn { walk, start_mjd: self.start_mjd, mean_mag: self.depth() - draw.between(0.8, 4.0) }
+        Light::Agn {
+            walk,
+            start_mjd: self.start_mjd,
+            mean_mag: self.depth() - draw.between(0.8, 4.0),
+        }
     }
 }
 
 impl Source {
     /// True position at a time `[deg]`.
     pub(crate) fn position(&self, mjd_tai: f64) -> (f64, f64) {
-        let Some(Motion { rate, epoch_mjd, .. }) = &self.motion else {
+        let Some(Motion {
+            rate, epoch_mjd, ..
+        }) = &self.motion
+        else {
             return (self.ra, self.dec);
         };
         let days = mjd_tai - epoch_mjd;
-        (wrap(self.ra + days * rate.0 / libm::cos(self.dec.to_radians())), self.dec + days * rate.1)
+        (
+            wrap(self.ra + days * rate.0 / libm::cos(self.dec.to_radians())),
+            self.dec + days * rate.1,
+        )
     }
 
     pub(crate) fn redshift(&self) -> Option<f64> {
@@ -337,13 +400,25 @@ fn motion(began_mjd: f64, number: u64, draw: &mut Draw) -> Motion {
     }
 }
 
-fn host(class: Class, light: &Light, geometry: u32, survey: SimSurvey, draw: &mut Draw) -> Option<Host> {
+fn host(
+    class: Class,
+    light: &Light,
+    geometry: u32,
+    survey: SimSurvey,
+    draw: &mut Draw,
+) -> Option<Host> {
     let Light::Transient { redshift, .. } = light else {
-        return (class == Class::Agn).then(|| Host { mag: 18.0 + draw.between(-1.5, 2.0), offset: (0.0, 0.0) });
+        return (class == Class::Agn).then(|| Host {
+            mag: 18.0 + draw.between(-1.5, 2.0),
+            offset: (0.0, 0.0),
+        });
     };
     // One geometry of eight is hostless.
     let offset = crate::scene::host_offset(geometry, survey)?;
-    Some(Host { mag: -20.5 + distance_modulus(*redshift) + 0.8 * draw.normal(), offset })
+    Some(Host {
+        mag: -20.5 + distance_modulus(*redshift) + 0.8 * draw.normal(),
+        offset,
+    })
 }
 
 /// Distance modulus for H0 = 70 km/s/Mpc, q0 = -0.55, to second order in z (good to 0.05 mag below z = 0.5).
@@ -357,7 +432,11 @@ fn redshift_at(modulus: f64) -> f64 {
     let (mut low, mut high) = (1e-4, 0.7);
     for _ in 0..40 {
         let middle = 0.5 * (low + high);
-        if distance_modulus(middle) < modulus { low = middle } else { high = middle }
+        if distance_modulus(middle) < modulus {
+            low = middle
+        } else {
+            high = middle
+        }
     }
     low
 }

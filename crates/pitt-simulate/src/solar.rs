@@ -45,13 +45,19 @@ pub(crate) fn designation(number: u64) -> String {
         lower => lower as u32 - 'a' as u32 + 36,
     };
     let cycle = cycle_tens * 10 + cycle_ones.to_digit(10).unwrap_or(0);
-    let cycle = if cycle == 0 { String::new() } else { cycle.to_string() };
+    let cycle = if cycle == 0 {
+        String::new()
+    } else {
+        cycle.to_string()
+    };
     format!("20{tens}{ones} {half}{second}{cycle}")
 }
 
 /// Identifier of a body: the bytes of its packed designation, as Rubin makes it.
 pub(crate) fn ss_object_id(number: u64) -> i64 {
-    packed(number).iter().fold(0, |id, byte| id << 8 | i64::from(*byte))
+    packed(number)
+        .iter()
+        .fold(0, |id, byte| id << 8 | i64::from(*byte))
 }
 
 /// Where a body is, seen from the Sun and the Earth.
@@ -77,7 +83,11 @@ fn geometry(motion: &Motion, days: f64, ra: f64, dec: f64) -> Geometry {
         helio_range,
         phase_deg: libm::asin(sine.clamp(-1.0, 1.0)).to_degrees(),
         elongation_deg,
-        direction: [libm::cos(dec) * libm::cos(ra), libm::cos(dec) * libm::sin(ra), libm::sin(dec)],
+        direction: [
+            libm::cos(dec) * libm::cos(ra),
+            libm::cos(dec) * libm::sin(ra),
+            libm::sin(dec),
+        ],
     }
 }
 
@@ -92,7 +102,13 @@ pub(crate) fn write(out: &mut Datum, alert: &Alert<'_>, ss_object_id: i64) {
     orbit(out, alert, motion);
 }
 
-fn ss_source(out: &mut Datum, alert: &Alert<'_>, motion: &Motion, seen: &Geometry, ss_object_id: i64) {
+fn ss_source(
+    out: &mut Datum,
+    alert: &Alert<'_>,
+    motion: &Motion,
+    seen: &Geometry,
+    ss_object_id: i64,
+) {
     let now = alert.now();
     let position = alert.seen_now().position(alert.source, now);
     let (ra, dec) = alert.source.position(now.mjd_tai);
@@ -101,8 +117,17 @@ fn ss_source(out: &mut Datum, alert: &Alert<'_>, motion: &Motion, seen: &Geometr
     out.some_text(&designation(motion.number));
     let (longitude, latitude) = ecliptic(position.ra, position.dec);
     let (galactic_l, galactic_b) = galactic(position.ra, position.dec);
-    [longitude, latitude, galactic_l, galactic_b].iter().for_each(|angle| out.double(*angle));
-    let distances = [seen.elongation_deg, seen.phase_deg, seen.topo_range, 0.0, seen.helio_range, 0.0];
+    [longitude, latitude, galactic_l, galactic_b]
+        .iter()
+        .for_each(|angle| out.double(*angle));
+    let distances = [
+        seen.elongation_deg,
+        seen.phase_deg,
+        seen.topo_range,
+        0.0,
+        seen.helio_range,
+        0.0,
+    ];
     out.some_floats(&distances.map(|value| value as f32));
     out.some_double(ra);
     out.some_double(dec);
@@ -157,14 +182,25 @@ fn orbit(out: &mut Datum, alert: &Alert<'_>, motion: &Motion) {
     out.some_long(updated_us);
     let arc = draw.between(400.0, 6000.0);
     let observations = 20 + draw.below(400) as i64;
-    [10, draw.below(4) as i64, 2 + draw.below(8) as i64].iter().for_each(|value| out.some_long(*value));
+    [10, draw.below(4) as i64, 2 + draw.below(8) as i64]
+        .iter()
+        .for_each(|value| out.some_long(*value));
     out.some_double(arc);
     out.some_double(arc);
     out.some_long(observations);
     out.some_long(observations);
     elements(out, motion, &mut draw);
     let absolute = draw.between(15.0, 19.5);
-    [61_000.0, absolute, 0.15, 0.4, 0.5, motion.semi_major_au * 0.9 - 1.0].iter().for_each(|v| out.some_double(*v));
+    [
+        61_000.0,
+        absolute,
+        0.15,
+        0.4,
+        0.5,
+        motion.semi_major_au * 0.9 - 1.0,
+    ]
+    .iter()
+    .for_each(|v| out.some_double(*v));
     out.some_long(updated_us);
 }
 
@@ -175,18 +211,31 @@ fn elements(out: &mut Datum, motion: &Motion, draw: &mut Draw) {
     let period_d = 365.256_36 * a * a.sqrt();
     let mean_anomaly = 360.0 * draw.unit();
     let passage = 61_000.0 - mean_anomaly / 360.0 * period_d;
-    [a, a * (1.0 - e), e].iter().chain(&angles).chain([&passage]).for_each(|value| out.some_double(*value));
+    [a, a * (1.0 - e), e]
+        .iter()
+        .chain(&angles)
+        .chain([&passage])
+        .for_each(|value| out.some_double(*value));
     (0..6).for_each(|_| out.some_double(f64::NAN));
-    [mean_anomaly, period_d, 360.0 / period_d].iter().for_each(|value| out.some_double(*value));
-    [1e-8, 1e-7, 4e-8, 6e-6, 2e-5, 3e-5, 3e-4].iter().for_each(|value| out.some_double(*value));
+    [mean_anomaly, period_d, 360.0 / period_d]
+        .iter()
+        .for_each(|value| out.some_double(*value));
+    [1e-8, 1e-7, 4e-8, 6e-6, 2e-5, 3e-5, 3e-4]
+        .iter()
+        .for_each(|value| out.some_double(*value));
     (0..6).for_each(|_| out.some_double(f64::NAN));
-    [3e-5, 1e-5, 1e-9].iter().for_each(|value| out.some_double(*value));
+    [3e-5, 1e-5, 1e-9]
+        .iter()
+        .for_each(|value| out.some_double(*value));
 }
 
 /// Ecliptic longitude and latitude `[deg]`; on `libm`, unlike `pitt_sky::coords`, so that it is the same everywhere.
 fn ecliptic(ra: f64, dec: f64) -> (f64, f64) {
     rotated(ra, dec, |[x, y, z]| {
-        let (sin, cos) = (libm::sin(OBLIQUITY.to_radians()), libm::cos(OBLIQUITY.to_radians()));
+        let (sin, cos) = (
+            libm::sin(OBLIQUITY.to_radians()),
+            libm::cos(OBLIQUITY.to_radians()),
+        );
         [x, cos * y + sin * z, cos * z - sin * y]
     })
 }
@@ -204,8 +253,15 @@ fn galactic(ra: f64, dec: f64) -> (f64, f64) {
 
 fn rotated(ra: f64, dec: f64, turn: impl Fn([f64; 3]) -> [f64; 3]) -> (f64, f64) {
     let (ra, dec) = (ra.to_radians(), dec.to_radians());
-    let [x, y, z] = turn([libm::cos(dec) * libm::cos(ra), libm::cos(dec) * libm::sin(ra), libm::sin(dec)]);
-    (wrap(libm::atan2(y, x).to_degrees()), libm::asin(z.clamp(-1.0, 1.0)).to_degrees())
+    let [x, y, z] = turn([
+        libm::cos(dec) * libm::cos(ra),
+        libm::cos(dec) * libm::sin(ra),
+        libm::sin(dec),
+    ]);
+    (
+        wrap(libm::atan2(y, x).to_degrees()),
+        libm::asin(z.clamp(-1.0, 1.0)).to_degrees(),
+    )
 }
 
 #[cfg(test)]
@@ -215,7 +271,9 @@ mod tests {
     #[test]
     fn designations_pack_as_the_minor_planet_center_does() {
         // 2004 JQ12 is K04J12Q, 21163624394469969 in LSST.
-        let id = b"K04J12Q".iter().fold(0i64, |id, byte| id << 8 | i64::from(*byte));
+        let id = b"K04J12Q"
+            .iter()
+            .fold(0i64, |id, byte| id << 8 | i64::from(*byte));
         assert_eq!(id, 21_163_624_394_469_969);
         let names: std::collections::BTreeSet<_> = (0..5000).map(designation).collect();
         assert_eq!(names.len(), 5000);
@@ -224,12 +282,18 @@ mod tests {
 
     #[test]
     fn rotations_agree_with_the_sky_crate() {
-        let place = pitt_sky::coords::Icrs { ra_deg: 150.0, dec_deg: -20.0 };
+        let place = pitt_sky::coords::Icrs {
+            ra_deg: 150.0,
+            dec_deg: -20.0,
+        };
         for (ours, theirs) in [
             (ecliptic(150.0, -20.0), place.to_ecliptic()),
             (galactic(150.0, -20.0), place.to_galactic()),
         ] {
-            assert!((ours.0 - theirs.0).abs() < 1e-6 && (ours.1 - theirs.1).abs() < 1e-6, "{ours:?} {theirs:?}");
+            assert!(
+                (ours.0 - theirs.0).abs() < 1e-6 && (ours.1 - theirs.1).abs() < 1e-6,
+                "{ours:?} {theirs:?}"
+            );
         }
     }
 }

@@ -59,10 +59,16 @@ const COLUMNS: [(&str, &str); 17] = [
     ("dec", "deg, ICRS"),
     ("mjd_tai", "d, MJD TAI, middle of the exposure"),
     ("band", ""),
-    ("true_flux_njy", "nJy, difference flux, 0 when nothing is there"),
+    (
+        "true_flux_njy",
+        "nJy, difference flux, 0 when nothing is there",
+    ),
     ("psf_flux_njy", "nJy, in the packet"),
     ("psf_flux_err_njy", "nJy, in the packet"),
-    ("fault", "how the packet was damaged or that it was sent twice"),
+    (
+        "fault",
+        "how the packet was damaged or that it was sent twice",
+    ),
 ];
 
 impl Truth {
@@ -71,7 +77,10 @@ impl Truth {
     /// # Errors
     /// When writing fails.
     pub fn write_csv_header(out: &mut impl Write) -> io::Result<()> {
-        writeln!(out, "# Truth behind simulated alerts, one line a packet. Empty: does not apply.")?;
+        writeln!(
+            out,
+            "# Truth behind simulated alerts, one line a packet. Empty: does not apply."
+        )?;
         for (name, unit) in COLUMNS.iter().filter(|(_, unit)| !unit.is_empty()) {
             writeln!(out, "# {name} [{unit}]")?;
         }
@@ -84,8 +93,14 @@ impl Truth {
     /// When writing fails.
     pub fn write_csv(&self, fault: Option<crate::Fault>, out: &mut impl Write) -> io::Result<()> {
         let number = |value: Option<f64>| value.map(|value| value.to_string()).unwrap_or_default();
-        let optional =
-            [self.period_d, self.redshift, self.peak_mjd_tai, self.rate_arcsec_per_h].map(number).join(",");
+        let optional = [
+            self.period_d,
+            self.redshift,
+            self.peak_mjd_tai,
+            self.rate_arcsec_per_h,
+        ]
+        .map(number)
+        .join(",");
         writeln!(
             out,
             "{},{},{},{},{},{optional},{},{},{},{},{},{},{},{}",

@@ -54,13 +54,18 @@ pub(crate) fn object_id(number: u64, year: i32) -> String {
         *letter = b'a' + (rest % 26) as u8;
         rest /= 26;
     }
-    format!("ZTF{:02}{}", year.rem_euclid(100), String::from_utf8_lossy(&letters))
+    format!(
+        "ZTF{:02}{}",
+        year.rem_euclid(100),
+        String::from_utf8_lossy(&letters)
+    )
 }
 
 /// The datum of one alert.
 pub(crate) fn datum(alert: &Alert<'_>, stamps: &Stamps) -> Datum {
     let images = [&stamps.science, &stamps.template, &stamps.difference];
-    let mut out = Datum::with_capacity(40_000 + images.map(|image| image.len()).iter().sum::<usize>());
+    let mut out =
+        Datum::with_capacity(40_000 + images.map(|image| image.len()).iter().sum::<usize>());
     let id = candid(alert.now(), alert.source.slot);
     out.text(crate::schema::ZTF_SCHEMA_VERSION);
     out.text("ZTF (simulated by Pitt Broker)");
@@ -111,11 +116,21 @@ fn nearest(source: &Source, band: Band) -> Nearest {
     let mut draw = Draw::at(&[source.key, 0x6e65_6172]);
     let (east, north, brightness) = match (&source.host, source.class) {
         (Some(host), _) => (-host.offset.0, -host.offset.1, host.mag),
-        (None, class) if class.is_star() => {
-            (0.1 * draw.normal(), 0.1 * draw.normal(), mag(source.template_njy[usize::from(band.index())]))
-        }
-        (None, Class::Bogus) if source.geometry % 3 != 0 => (0.3 * draw.normal(), 0.3 * draw.normal(), draw.between(14.0, 17.0)),
-        _ => (draw.between(-18.0, 18.0), draw.between(3.0, 18.0), draw.between(18.0, 21.5)),
+        (None, class) if class.is_star() => (
+            0.1 * draw.normal(),
+            0.1 * draw.normal(),
+            mag(source.template_njy[usize::from(band.index())]),
+        ),
+        (None, Class::Bogus) if !source.geometry.is_multiple_of(3) => (
+            0.3 * draw.normal(),
+            0.3 * draw.normal(),
+            draw.between(14.0, 17.0),
+        ),
+        _ => (
+            draw.between(-18.0, 18.0),
+            draw.between(3.0, 18.0),
+            draw.between(18.0, 21.5),
+        ),
     };
     Nearest {
         distance_arcsec: (east * east + north * north).sqrt(),
@@ -135,12 +150,19 @@ impl Detection {
         let magap = magpsf + 0.35 * sigma * draw.normal();
         let magapbig = magpsf + 0.5 * sigma * draw.normal();
         let fwhm = exposure.seeing / PIXEL_ARCSEC * draw.between(0.9, 1.15);
-        let (aimage, bimage) = (fwhm * draw.between(0.27, 0.4), fwhm * draw.between(0.24, 0.3));
+        let (aimage, bimage) = (
+            fwhm * draw.between(0.27, 0.4),
+            fwhm * draw.between(0.24, 0.3),
+        );
         let nearest = nearest(source, exposure.band);
         let edge = x.min(y).min(3072.0 - x).min(3080.0 - y).max(0.0);
         let bogus = source.class == Class::Bogus;
         let shape = [
-            if bogus { draw.between(2.0, 30.0) } else { draw.between(0.8, 4.0) },
+            if bogus {
+                draw.between(2.0, 30.0)
+            } else {
+                draw.between(0.8, 4.0)
+            },
             magap,
             1.25 * sigma,
             nearest.distance_arcsec / PIXEL_ARCSEC,
@@ -151,7 +173,11 @@ impl Detection {
             0.3 * draw.normal(),
             magap - magpsf,
             fwhm,
-            if bogus { draw.between(0.0, 0.8) } else { draw.between(0.9, 1.0) },
+            if bogus {
+                draw.between(0.0, 0.8)
+            } else {
+                draw.between(0.9, 1.0)
+            },
             edge,
             exposure.depth - magap,
             draw.between(0.6, 1.1),
@@ -169,10 +195,22 @@ impl Detection {
             dec: position.dec,
             magnitude: [magpsf as f32, sigma as f32],
             shape,
-            nneg: if bogus { 6 + draw.below(8) as i64 } else { draw.below(5) as i64 },
+            nneg: if bogus {
+                6 + draw.below(8) as i64
+            } else {
+                draw.below(5) as i64
+            },
             nbad: if bogus { draw.below(3) as i64 } else { 0 },
             rb: (score * draw.between(0.75, 1.0)) as f32,
-            aperture: [if bogus { draw.between(0.1, 0.8) as f32 } else { 1.0 }, magapbig as f32, (1.5 * sigma) as f32],
+            aperture: [
+                if bogus {
+                    draw.between(0.1, 0.8) as f32
+                } else {
+                    1.0
+                },
+                magapbig as f32,
+                (1.5 * sigma) as f32,
+            ],
             nearest,
             scorr: seen.snr() * draw.between(0.95, 1.1),
         }
@@ -281,7 +319,10 @@ fn candidate(out: &mut Datum, alert: &Alert<'_>, id: i64) {
 fn solar_system(out: &mut Datum, alert: &Alert<'_>, magnitude: f32) {
     match &alert.designation {
         Some(name) => {
-            let (east, north) = alert.seen_now().position(alert.source, alert.now()).offset_arcsec;
+            let (east, north) = alert
+                .seen_now()
+                .position(alert.source, alert.now())
+                .offset_arcsec;
             out.some_float((east * east + north * north).sqrt() as f32);
             out.some_float(magnitude + 0.1);
             out.some_text(name);
@@ -294,7 +335,12 @@ fn solar_system(out: &mut Datum, alert: &Alert<'_>, magnitude: f32) {
 }
 
 /// g, r, i, z magnitudes, star-galaxy score and distance of a PS1 neighbour; the nearest is the reference source.
-fn neighbour_magnitudes(out: &mut Datum, draw: &mut Draw, nearest: Option<&Nearest>, source: &Source) {
+fn neighbour_magnitudes(
+    out: &mut Datum,
+    draw: &mut Draw,
+    nearest: Option<&Nearest>,
+    source: &Source,
+) {
     let (brightness, distance) = match nearest {
         Some(nearest) => (nearest.mag, nearest.distance_arcsec),
         None => (draw.between(17.0, 21.5), draw.between(5.0, 29.0)),
@@ -303,10 +349,29 @@ fn neighbour_magnitudes(out: &mut Datum, draw: &mut Draw, nearest: Option<&Neare
         return out.some_floats(&[ABSENT; 6]);
     }
     let color = draw.between(0.1, 0.9);
-    let star = if nearest.is_some() { source.host.is_none() } else { draw.unit() < 0.6 };
-    let score = if star { draw.between(0.7, 1.0) } else { draw.between(0.0, 0.3) };
-    let g = if draw.unit() < 0.1 { f64::from(ABSENT) } else { brightness + color };
-    let values = [g, brightness, brightness - 0.4 * color, brightness - 0.6 * color, score, distance];
+    let star = if nearest.is_some() {
+        source.host.is_none()
+    } else {
+        draw.unit() < 0.6
+    };
+    let score = if star {
+        draw.between(0.7, 1.0)
+    } else {
+        draw.between(0.0, 0.3)
+    };
+    let g = if draw.unit() < 0.1 {
+        f64::from(ABSENT)
+    } else {
+        brightness + color
+    };
+    let values = [
+        g,
+        brightness,
+        brightness - 0.4 * color,
+        brightness - 0.6 * color,
+        score,
+        distance,
+    ];
     out.some_floats(&values.map(|value| value as f32));
 }
 
@@ -314,7 +379,10 @@ fn neighbour_magnitudes(out: &mut Datum, draw: &mut Draw, nearest: Option<&Neare
 fn statistics(out: &mut Datum, alert: &Alert<'_>, found: &Detection) {
     out.long(alert.detections().count() as i64 + 1);
     out.long(alert.past.len() as i64 + 1);
-    let first = alert.detections().next().map_or(alert.now(), |(exposure, _)| exposure);
+    let first = alert
+        .detections()
+        .next()
+        .map_or(alert.now(), |(exposure, _)| exposure);
     out.some_double(first.jd_utc);
     out.some_double(alert.now().jd_utc);
     out.some_double(found.scorr);
@@ -344,8 +412,16 @@ fn calibration(out: &mut Datum, alert: &Alert<'_>, found: &Detection, draw: &mut
     out.some_floats(&color_term(now));
     out.some_floats(&[-1.2e-5, now.zero_point as f32 - 0.034, 0.646, 0.319]);
     let star = source.class.is_star();
-    let gaia = if star { [found.nearest.distance_arcsec, found.nearest.mag] } else { [draw.between(3.0, 60.0), draw.between(15.0, 20.5)] };
-    let bright = if draw.unit() < 0.3 { [-999.0, -999.0] } else { [draw.between(20.0, 89.0), draw.between(9.0, 14.0)] };
+    let gaia = if star {
+        [found.nearest.distance_arcsec, found.nearest.mag]
+    } else {
+        [draw.between(3.0, 60.0), draw.between(15.0, 20.5)]
+    };
+    let bright = if draw.unit() < 0.3 {
+        [-999.0, -999.0]
+    } else {
+        [draw.between(20.0, 89.0), draw.between(9.0, 14.0)]
+    };
     out.some_floats(&[gaia[0], bright[0], gaia[1], bright[1]].map(|value| value as f32));
     out.some_float(30.0);
     out.some_float(seen.score(source) as f32);
@@ -357,7 +433,9 @@ fn history(out: &mut Datum, alert: &Alert<'_>) {
     let mut count = 0;
     for (exposure, seen) in alert.within(HISTORY_D) {
         match seen {
-            Some(seen) if seen.is_detection() => earlier_detection(&mut items, alert.source, exposure, seen),
+            Some(seen) if seen.is_detection() => {
+                earlier_detection(&mut items, alert.source, exposure, seen)
+            }
             _ => upper_limit(&mut items, alert.source, exposure),
         }
         count += 1;
@@ -432,18 +510,28 @@ fn forced_point(out: &mut Datum, source: &Source, exposure: &Exposure, seen: Opt
     let counts_per_njy = libm::exp((exposure.zero_point - 31.4) * (std::f64::consts::LN_10 / 2.5));
     let failed = draw.unit() < 0.08;
     let sigma = exposure.sigma_njy * counts_per_njy;
-    out.some_floats(&[exposure.seeing as f32, 160.0 + (60.0 * draw.unit()) as f32, (sigma / 5.5) as f32]);
+    out.some_floats(&[
+        exposure.seeing as f32,
+        160.0 + (60.0 * draw.unit()) as f32,
+        (sigma / 5.5) as f32,
+    ]);
     out.some_floats(&zero_point(exposure));
     out.some_floats(&color_term(exposure));
     out.some_floats(&[30.0, 0.099, 0.104, exposure.depth as f32]);
     out.long(1);
     out.double(exposure.jd_utc);
-    let (flux, err) = seen.map_or((exposure.sigma_njy * draw.normal(), exposure.sigma_njy), |seen| (seen.flux, seen.err));
+    let (flux, err) = seen.map_or(
+        (exposure.sigma_njy * draw.normal(), exposure.sigma_njy),
+        |seen| (seen.flux, seen.err),
+    );
     if failed {
         out.some_floats(&[ABSENT_FLUX, ABSENT_FLUX]);
         out.some_text("61");
     } else {
-        out.some_floats(&[(flux * counts_per_njy) as f32, (err * counts_per_njy) as f32]);
+        out.some_floats(&[
+            (flux * counts_per_njy) as f32,
+            (err * counts_per_njy) as f32,
+        ]);
         out.some_text("0");
     }
     let nearest = nearest(source, exposure.band);

@@ -1,1 +1,7 @@
-//! Packets as others read them.
+//! Packets as others read them, and the sky they tell of.
+
+mod bytes;
+mod decode;
+mod reference;
+mod schemas;
+mod sky;
