@@ -20,10 +20,12 @@
 mod avro;
 mod batch;
 mod decode;
+pub mod frame;
 mod packet;
 mod reason;
 mod schemas;
 mod selection;
+pub mod stamps;
 mod survey;
 
 pub use avro::schema::SchemaError;

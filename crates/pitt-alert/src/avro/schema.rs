@@ -106,17 +106,6 @@ impl Type {
         }
     }
 
-    /// The record that an array holds, also under unions with null.
-    pub(crate) fn as_array_of_records(&self) -> Option<&Record> {
-        match self {
-            Type::Array(item) => item.as_record(),
-            Type::Union(branches) => branches.iter().find_map(|b| match b {
-                Type::Array(item) => item.as_record(),
-                _ => None,
-            }),
-            _ => None,
-        }
-    }
 }
 
 impl Extent {

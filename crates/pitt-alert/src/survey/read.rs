@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Float32Type, Float64Type, Int32Type, Int64Type};
-use arrow_array::{Array, ArrayRef, BooleanArray, StringArray, StructArray};
+use arrow_array::{Array, ArrayRef, StringArray, StructArray};
 use arrow_buffer::NullBuffer;
 use arrow_schema::{DataType, Fields};
 
@@ -95,17 +95,6 @@ impl<'a> Members<'a> {
     /// The first column of these names that is there.
     pub(crate) fn text(&self, names: &[&str]) -> Text<'a> {
         Text(self.column(names).and_then(|array| array.as_string_opt()))
-    }
-
-    /// A true-or-false column.
-    pub(crate) fn boolean(&self, name: &str) -> Option<&'a BooleanArray> {
-        self.column(&[name])
-            .and_then(|array| array.as_boolean_opt())
-    }
-
-    /// Whether item `at` is there at all.
-    pub(crate) fn is_there(&self, at: usize) -> bool {
-        self.record.is_some_and(|record| record.is_valid(at))
     }
 }
 
