@@ -8,7 +8,7 @@ use arrow_schema::SchemaRef;
 use std::sync::Arc;
 
 use crate::error::ArchiveError;
-use crate::framing::Framed;
+use pitt_alert::frame::Frame;
 use pitt_alert::{AlertBatch, Decoded, Packet};
 use crate::tables::PACKETS;
 
@@ -197,7 +197,7 @@ impl JournalBuilder {
         entry: &Entry,
         packet: &Packet,
         decoded: &Decoded,
-        (crc32, framed): (u32, Option<&Framed>),
+        (crc32, framed): (u32, Option<&Frame>),
     ) {
         match entry.source {
             Source::Alert { batch, row } => self.push_alert(entry, &decoded.batches[batch], row),
@@ -245,10 +245,10 @@ impl JournalBuilder {
         self.schema.append_null();
     }
 
-    fn push_frame(&mut self, framed: Option<&Framed>) {
-        self.frame.append_option(framed.map(|f| f.kind));
+    fn push_frame(&mut self, framed: Option<&Frame>) {
+        self.frame.append_option(framed.map(|f| f.kind.as_str()));
         self.frame_header
-            .append_option(framed.and_then(|f| f.header.as_ref()).map(|(id, _)| id));
+            .append_option(framed.and_then(|f| f.header_id).map(|id| id.hex()));
         self.frame_sync.append_option(framed.and_then(|f| f.sync));
         self.packet.append_option(framed.map(|f| &f.body[..]));
         self.bytes += framed.map_or(0, |f| f.body.len());

@@ -9,7 +9,6 @@ mod delta;
 mod derive;
 mod error;
 mod folder;
-mod framing;
 mod index;
 mod journal;
 mod part;

@@ -14,9 +14,9 @@ use parquet::arrow::arrow_reader::{
     ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder, RowSelection, RowSelector,
 };
 use parquet::file::metadata::PageIndexPolicy;
+use pitt_alert::frame::{self, Frame, FrameKind};
 
 use crate::error::ArchiveError;
-use crate::framing;
 use crate::part::PositionedFile;
 
 /// Reads top-level columns of a file, in the order asked for.
@@ -109,7 +109,14 @@ pub(crate) fn join_row(
         Some(id) => Some(header(id).ok_or_else(|| format!("its header {id} is not in the table `schemas`"))?),
         None => None,
     };
-    let joined = framing::join(kind, header.as_deref(), bytes(2), Bytes::copy_from_slice(body))?;
+    let frame = Frame {
+        kind: FrameKind::from_name(kind).ok_or_else(|| format!("frame `{kind}` is not known to this version"))?,
+        header_id: None,
+        header: Bytes::new(),
+        sync: bytes(2).and_then(|sync| sync.try_into().ok()),
+        body: Bytes::copy_from_slice(body),
+    };
+    let joined = frame::join(&frame, header.as_deref().unwrap_or_default());
     let expected = batch.column(4).as_primitive::<Int64Type>().value(i);
     let found = i64::from(crc32fast::hash(&joined));
     if found != expected {

@@ -20,7 +20,7 @@
 //!
 //! A packet's bytes stand in the row of its first record; they are null in the rows of its other records, and
 //! when every record of it is a byte-equal duplicate. `frame`, `frame_header`, `frame_sync` and `packet` give
-//! the packet back byte for byte ([`crate::framing`]); `crc32` and `size` are of the packet as received.
+//! the packet back byte for byte ([`pitt_alert::frame`]); `crc32` and `size` are of the packet as received.
 //! Parquet holds each value of `packet` in a page of its own, so that one packet is one small read.
 //!
 //! The footer of a commit's last `packets` file carries `pitt.derived`: JSON, table -> names of the data files
@@ -29,7 +29,9 @@
 //!
 //! # Types
 //!
-//! Whole numbers are stored as 64 bit, all columns may be null. Times ending in `_us` are microseconds since
+//! In the tables of alerts whole numbers are 64 bit and bytes are left out; all columns may be null. A survey's
+//! table has the union of all columns its schemas ever had; one whose type changed stands beside the first as
+//! `<name>__<type>`. Times ending in `_us` are microseconds since
 //! 1970, UTC.
 
 use std::collections::HashMap;

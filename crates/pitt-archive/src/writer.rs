@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use arrow_array::BooleanArray;
 use arrow_schema::{Schema, SchemaRef};
+use pitt_alert::frame::{self, Frame, FrameKind};
 use pitt_alert::{Decoded, Packet};
 use xxhash_rust::xxh3::xxh3_128;
 
@@ -17,7 +18,7 @@ use crate::error::ArchiveError;
 use crate::journal::{self, Common, Entry, JournalBuilder, Outcome, Source};
 use crate::stream::Stream;
 use crate::tables::{self, COMMITS, DERIVED, FORCED, MANIFEST, MATCHES, PACKETS, QUARANTINE, SCHEMAS};
-use crate::{crash, framing, recover, shape};
+use crate::{crash, recover, shape};
 
 /// Bytes of packets gathered before they go to the Parquet writer.
 const GATHER_BYTES: usize = 16 << 20;
@@ -267,9 +268,9 @@ impl Writer {
             let carried = rows
                 .iter()
                 .any(|e| e.outcome != Outcome::Duplicate { byte_equal: true });
-            let framed = carried.then(|| framing::split(&packet.bytes));
-            if let Some((id, header)) = framed.as_ref().and_then(|f| f.header.as_ref()) {
-                inner.book().note_header(id, header);
+            let framed = carried.then(|| take_apart(rows, packet));
+            if let Some((id, header)) = framed.as_ref().and_then(|f| Some((f.header_id?, &f.header))) {
+                inner.book().note_header(&id.hex(), header);
             }
             for (i, entry) in rows.iter().enumerate() {
                 let framed = framed.as_ref().filter(|_| i == 0);
@@ -285,7 +286,8 @@ impl Writer {
                 && row == 0
             {
                 let bytes = &packets[entry.packet].bytes;
-                inner.book().note_schema(&decoded.batches[batch].schema, wire_id(bytes));
+                let wire_id = frame::wire_schema_id(bytes).map(i64::from);
+                inner.book().note_schema(&decoded.batches[batch].schema, wire_id);
             }
         }
         Ok(())
@@ -462,10 +464,19 @@ impl Writer {
     }
 }
 
-/// Registry id of a packet in Confluent's wire format.
-fn wire_id(packet: &[u8]) -> Option<i64> {
-    let id = packet.get(1..5)?.try_into().ok()?;
-    (packet[0] == 0).then(|| i64::from(u32::from_be_bytes(id)))
+/// A packet without what the archive has already. One that could not be read stays whole: its header may be damaged,
+/// and would be stored for this packet alone.
+fn take_apart(rows: &[Entry], packet: &Packet) -> Frame {
+    if rows.iter().any(|e| e.outcome != Outcome::Quarantined) {
+        return frame::split(&packet.bytes);
+    }
+    Frame {
+        kind: FrameKind::Plain,
+        header_id: None,
+        header: bytes::Bytes::new(),
+        sync: None,
+        body: packet.bytes.clone(),
+    }
 }
 
 /// Makes the derived files durable; returns the manifest, and drops streams without rows.
