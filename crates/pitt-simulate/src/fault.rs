@@ -10,7 +10,7 @@ use crate::random::Draw;
 pub enum Fault {
     /// The end is missing.
     Truncated,
-    /// A bit has flipped where every reader must notice: in the first byte.
+    /// A bit has flipped where every reader must notice: in the first byte (LSST), or that of the schema's JSON (ZTF).
     BitFlip,
     /// LSST: a schema id that no registry knows. ZTF: no schema in the header.
     UnknownSchema,
@@ -52,7 +52,14 @@ impl Fault {
             Self::Truncated => {
                 damaged.truncate(draw.between(0.05, 0.95 * bytes.len() as f64) as usize)
             }
-            Self::BitFlip => damaged[0] ^= 1 << draw.below(8),
+            Self::BitFlip => {
+                let schema = damaged
+                    .windows(2)
+                    .position(|pair| pair == b"{\"")
+                    .unwrap_or(0);
+                let at = if survey == SimSurvey::Ztf { schema } else { 0 };
+                damaged[at] ^= 1 << draw.below(8);
+            }
             Self::UnknownSchema if survey == SimSurvey::Lsst => {
                 damaged[1..5].copy_from_slice(&999_999u32.to_be_bytes());
             }

@@ -10,7 +10,7 @@ use crate::random::Draw;
 use crate::schedule::{Exposure, Schedule};
 
 /// Days from one transient of a slot to the next.
-const GENERATION_D: f64 = 150.0;
+const GENERATION_D: f64 = 100.0;
 /// Kilonovae fade in days: a slot has one every three weeks, so that a short simulation shows some.
 const GENERATION_KILONOVA_D: f64 = 21.0;
 /// Days for which an asteroid stays in its field.
@@ -21,13 +21,13 @@ const GENERATIONS: u64 = 64;
 
 /// Share of each class among the slots, cumulative.
 const SHARES: [(f64, Class); 8] = [
-    (0.22, Class::SupernovaIa),
-    (0.32, Class::CoreCollapse),
-    (0.345, Class::Kilonova),
-    (0.50, Class::RrLyrae),
-    (0.62, Class::EclipsingBinary),
-    (0.68, Class::Mira),
-    (0.86, Class::Agn),
+    (0.16, Class::SupernovaIa),
+    (0.26, Class::CoreCollapse),
+    (0.28, Class::Kilonova),
+    (0.45, Class::RrLyrae),
+    (0.52, Class::EclipsingBinary),
+    (0.62, Class::Mira),
+    (0.84, Class::Agn),
     (1.01, Class::Asteroid),
 ];
 
@@ -280,8 +280,8 @@ impl Sky {
             Class::CoreCollapse => (-17.2 + 0.6 * draw.normal(), 12.0),
             _ => (-19.3 + 0.15 * draw.normal(), 30.0),
         };
-        // Volume-weighted between a tenth of, and the whole, distance at which the peak is 0.4 mag above the limit.
-        let farthest = redshift_at(self.depth() - 0.4 - absolute);
+        // Volume-weighted between a tenth of, and the whole, distance at which the peak is 1.2 mag above the limit.
+        let farthest = redshift_at(self.depth() - 1.2 - absolute);
         let redshift = farthest * libm::cbrt(draw.between(0.001, 1.0));
         Light::Transient {
             class,
@@ -313,7 +313,7 @@ impl Sky {
             class,
             period_d,
             epoch_mjd: self.start_mjd - draw.unit() * period_d,
-            mean_mag: self.depth() - draw.between(1.4, 5.5),
+            mean_mag: self.depth() - draw.between(2.0, 6.0),
             amplitude,
             color,
         }
@@ -321,7 +321,7 @@ impl Sky {
 
     /// A damped random walk (Kelly, Bechtold & Siemiginowska 2009, doi:10.1088/0004-637X/698/1/895).
     fn agn(&self, key: u64, draw: &mut Draw) -> Light {
-        let (sigma, tau_d) = (draw.between(0.1, 0.35), draw.between(60.0, 400.0));
+        let (sigma, tau_d) = (draw.between(0.15, 0.45), draw.between(60.0, 400.0));
         let keep = libm::exp(-1.0 / tau_d);
         let kick = sigma * (1.0 - keep * keep).sqrt();
         let mut steps = Draw::at(&[key, 0x7761_6c6b]);
@@ -335,7 +335,7 @@ impl Sky {
         Light::Agn {
             walk,
             start_mjd: self.start_mjd,
-            mean_mag: self.depth() - draw.between(0.8, 4.0),
+            mean_mag: self.depth() - draw.between(2.0, 5.5),
         }
     }
 }

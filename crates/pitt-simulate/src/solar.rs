@@ -229,7 +229,8 @@ fn elements(out: &mut Datum, motion: &Motion, draw: &mut Draw) {
         .for_each(|value| out.some_double(*value));
 }
 
-/// Ecliptic longitude and latitude `[deg]`; on `libm`, unlike `pitt_sky::coords`, so that it is the same everywhere.
+/// Ecliptic longitude and latitude `[deg]`; on `libm`, unlike `pitt_sky::coords`, so that it is the same everywhere, and
+/// without the frame bias between ICRS and J2000 (0.02 arcsec).
 fn ecliptic(ra: f64, dec: f64) -> (f64, f64) {
     rotated(ra, dec, |[x, y, z]| {
         let (sin, cos) = (
@@ -291,7 +292,7 @@ mod tests {
             (galactic(150.0, -20.0), place.to_galactic()),
         ] {
             assert!(
-                (ours.0 - theirs.0).abs() < 1e-6 && (ours.1 - theirs.1).abs() < 1e-6,
+                (ours.0 - theirs.0).abs() < 1e-5 && (ours.1 - theirs.1).abs() < 1e-5,
                 "{ours:?} {theirs:?}"
             );
         }

@@ -124,5 +124,5 @@ fn every_field_is_described() {
         assert!(!text.contains("{b}"), "a band was not filled in");
     }
     assert_eq!(ours(pitt_simulate::lsst_schema().1)["diaSource"].len(), 98);
-    assert_eq!(ours(pitt_simulate::ztf_schema())["prv_candidate"].len(), 50);
+    assert_eq!(ours(pitt_simulate::ztf_schema())["prv_candidate"].len(), 57);
 }
