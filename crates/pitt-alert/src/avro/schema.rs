@@ -105,7 +105,6 @@ impl Type {
             _ => None,
         }
     }
-
 }
 
 impl Extent {

@@ -51,6 +51,27 @@ pub(super) fn read(folder: &Path) -> std::io::Result<Vec<(u32, String)>> {
     Ok(written_out.collect())
 }
 
+/// A schema with the types of `others` written out in it. `None` if it is not a named type.
+pub(super) fn written_out(json: &str, others: &[String]) -> Option<String> {
+    let mut definitions = HashMap::new();
+    let mut top = None;
+    for text in others.iter().map(String::as_str).chain([json]) {
+        if let Ok(Value::Object(object)) = serde_json::from_str(text) {
+            let (name, _) = full_name(&object, "").ok()?;
+            top = Some(name.clone());
+            definitions.insert(name, object);
+        }
+    }
+    Some(
+        Writer {
+            definitions: &definitions,
+            done: HashSet::new(),
+        }
+        .named(&top?)
+        .to_string(),
+    )
+}
+
 fn collect(folder: &Path, depth: usize, files: &mut Vec<PathBuf>) -> std::io::Result<()> {
     for entry in fs::read_dir(folder)? {
         let entry = entry?;
