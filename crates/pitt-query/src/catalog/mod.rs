@@ -1,5 +1,6 @@
 //! Catalogs to match alerts against: a table of sources, in memory, with an index of their positions.
 
+mod file;
 mod index;
 
 use std::collections::BTreeMap;

@@ -454,21 +454,27 @@ impl Checker<'_> {
                     )),
                 }
             }
-            AccessExpr::Dot(Expr::Identifier(ident)) => match kind {
-                Kind::Of(DataType::Struct(fields)) => {
-                    let found = find(&fields, &[&ident.value])
-                        .map_err(|why| Fault::at(ident.span, unknown(ident.value.clone(), why)))?;
-                    ident.value.clone_from(&found.path[0]);
-                    ident.quote_style = Some('"');
-                    Ok(Kind::Of(found.data_type))
+            AccessExpr::Dot(name) => {
+                let Expr::Identifier(ident) = name.clone() else {
+                    return Err(refused(name));
+                };
+                match kind {
+                    Kind::Of(DataType::Struct(fields)) => {
+                        let found = find(&fields, &[&ident.value]).map_err(|why| {
+                            Fault::at(ident.span, unknown(ident.value.clone(), why))
+                        })?;
+                        // The planner takes the name of a field as text.
+                        let field = Value::SingleQuotedString(found.path[0].clone());
+                        *name = Expr::Value(field.with_span(ident.span));
+                        Ok(Kind::Of(found.data_type))
+                    }
+                    Kind::Class(Class::Any) => Ok(kind),
+                    _ => {
+                        let problem = format!("there is no `{}` inside", ident.value);
+                        Err(wrong_type(ident.span, problem, "leave it out"))
+                    }
                 }
-                Kind::Class(Class::Any) => Ok(kind),
-                _ => Err(wrong_type(
-                    ident.span,
-                    format!("there is no `{}` inside", ident.value),
-                    "leave it out",
-                )),
-            },
+            }
             _ => Err(Fault::not_allowed(
                 span,
                 "a range of a list",

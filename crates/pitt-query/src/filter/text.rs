@@ -424,9 +424,22 @@ fn trailing(next: &TokenWithSpan) -> Fault {
     Fault::at(next.span, FilterProblem::Syntax { message })
 }
 
+/// The next token, or the last one where the text ends too early.
+fn here(parser: &Parser) -> Span {
+    let next = parser.peek_token_ref();
+    if next.token != Token::EOF {
+        return next.span;
+    }
+    let solid = |token: &&TokenWithSpan| !matches!(token.token, Token::Whitespace(_) | Token::EOF);
+    let seen = (0..parser.index()).rev().map(|i| parser.token_at(i));
+    seen.into_iter()
+        .find(solid)
+        .map_or(Span::empty(), |token| token.span)
+}
+
 /// The parser's message, with the place it speaks of.
 fn syntax(parser: &Parser, error: &ParserError) -> Fault {
-    let here = parser.peek_token_ref().span;
+    let here = here(parser);
     match error {
         ParserError::RecursionLimitExceeded => Fault::at(
             here,

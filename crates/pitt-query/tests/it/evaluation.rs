@@ -81,8 +81,8 @@ fn guards_a_division_and_switches_off_an_unguarded_one() {
         [0, 1]
     );
 
-    let unguarded = check("candidate.ndethist / candidate.ncovhist = 2").unwrap();
-    let other = check("candidate.magpsf < 18").unwrap();
+    let unguarded = check("-- survey: ztf\ncandidate.ndethist / candidate.ncovhist = 2").unwrap();
+    let other = check("-- survey: ztf\ncandidate.magpsf < 18").unwrap();
     let set = FilterSet::compile(vec![unguarded, other], &surveys(), &Catalogs::new()).unwrap();
     let verdicts = set.evaluate("ztf", &ztf(&alerts));
     assert_eq!(verdicts.len(), 2);

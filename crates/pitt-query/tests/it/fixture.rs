@@ -230,7 +230,7 @@ pub(crate) fn check(text: &str) -> Result<Filter, FilterError> {
 
 /// The rows one filter takes of a ZTF batch.
 pub(crate) fn taken(text: &str, alerts: &[Alert]) -> Vec<u32> {
-    let filter = match check(text) {
+    let filter = match check(&format!("-- survey: ztf\n{text}")) {
         Ok(filter) => filter,
         Err(error) => panic!("{}", error.report()),
     };

@@ -1,0 +1,359 @@
+//! The query engine: tables in, statements checked, rows streamed out.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use datafusion::arrow::array::RecordBatch;
+use datafusion::arrow::datatypes::{Field, SchemaRef};
+use datafusion::common::{Column, ScalarValue};
+use datafusion::dataframe::DataFrame;
+use datafusion::execution::FunctionRegistry;
+use datafusion::execution::SendableRecordBatchStream;
+use datafusion::execution::runtime_env::RuntimeEnvBuilder;
+use datafusion::logical_expr::{Expr, LogicalPlan, cast};
+use datafusion::prelude::{SQLOptions, SessionConfig, SessionContext};
+use datafusion::sql::parser::DFParserBuilder;
+use futures::StreamExt;
+use tokio::runtime::Runtime;
+
+use super::table::{FilesTable, TableSource};
+use crate::catalog::Catalogs;
+use crate::dialect::AlertSql;
+use crate::error::{QueryError, plain_message};
+use crate::filter::COMMON;
+use crate::functions::udf::{BindCalls, named_functions};
+
+/// Bounds on one query.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Limits {
+    /// Most rows given; [`Rows::truncated`] tells when there were more.
+    pub rows: usize,
+    /// Longest time from the start of the query to its last row.
+    pub time: Duration,
+}
+
+impl Default for Limits {
+    /// A million rows, ten minutes.
+    fn default() -> Self {
+        Limits {
+            rows: 1_000_000,
+            time: Duration::from_secs(600),
+        }
+    }
+}
+
+/// Longest text of a query [bytes].
+const MAX_QUERY_BYTES: usize = 65_536;
+/// Deepest nesting of parentheses in a query.
+const MAX_NESTING: usize = 50;
+/// Functions of SQL that can make a large value of a small one; queries do without them.
+const REFUSED_FUNCTIONS: [&str; 6] = [
+    "repeat",
+    "lpad",
+    "rpad",
+    "array_repeat",
+    "range",
+    "generate_series",
+];
+/// Columns not shown in a table unless asked for by its other name.
+const PACKET_BYTES: [&str; 3] = ["packet", "frame_header", "frame_sync"];
+
+/// SQL over tables of Parquet files.
+///
+/// | table | rows |
+/// |---|---|
+/// | `ztf`, `lsst`, .. | one an alert: the survey's columns and the common ones |
+/// | `alerts` | all surveys together, common columns only |
+/// | `packets` | one a record received, without the packets' bytes |
+/// | `packet_bytes` | the same with them |
+/// | `forced`, `matches`, `quarantine`, .. | as the archive has them |
+///
+/// Calls block and must not come from async code.
+pub struct Engine {
+    context: SessionContext,
+    runtime: Runtime,
+}
+
+impl Engine {
+    /// Makes the tables known. `memory_bytes` bounds what sorts, joins and groups may hold.
+    pub fn open(
+        tables: &[TableSource],
+        catalogs: &Catalogs,
+        memory_bytes: usize,
+    ) -> Result<Engine, QueryError> {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(std::thread::available_parallelism().map_or(2, |n| n.get().min(8)))
+            .enable_time()
+            .thread_name("pitt-query")
+            .build()
+            .map_err(|source| QueryError::File {
+                path: "query threads".into(),
+                source,
+            })?;
+        let context = session(catalogs, memory_bytes)?;
+        let engine = Engine { context, runtime };
+        engine.register(tables)?;
+        Ok(engine)
+    }
+
+    fn register(&self, tables: &[TableSource]) -> Result<(), QueryError> {
+        let mut groups: BTreeMap<&str, Vec<String>> = BTreeMap::new();
+        for table in tables {
+            let name = match table.name.split_once('/') {
+                Some(("alerts", survey)) => survey.to_string(),
+                Some((group, part)) => format!("{group}_{part}"),
+                None => table.name.clone(),
+            };
+            let hidden: &[&str] = if name == "packets" {
+                &PACKET_BYTES
+            } else {
+                &[]
+            };
+            self.context
+                .register_table(name.as_str(), Arc::new(FilesTable::new(table, hidden)?))?;
+            if name == "packets" {
+                self.context
+                    .register_table("packet_bytes", Arc::new(FilesTable::new(table, &[])?))?;
+            }
+            if let Some((group, _)) = table.name.split_once('/') {
+                groups.entry(group).or_default().push(name);
+            }
+        }
+        for (group, parts) in groups {
+            let view = self.runtime.block_on(self.union(group, &parts))?;
+            self.context.register_table(group, view.into_view())?;
+        }
+        Ok(())
+    }
+
+    /// All parts of a group in one table: of `alerts` the common columns, of others those that every part has.
+    async fn union(&self, group: &str, parts: &[String]) -> Result<DataFrame, QueryError> {
+        let mut frames = Vec::new();
+        for part in parts {
+            frames.push(self.context.table(part.as_str()).await?);
+        }
+        let columns = shared_columns(group, &frames);
+        let mut all: Option<DataFrame> = None;
+        for frame in frames {
+            let chosen: Vec<Expr> = columns
+                .iter()
+                .map(|field| column_or_null(&frame, field))
+                .collect();
+            let frame = frame.select(chosen)?;
+            all = Some(match all {
+                Some(before) => before.union(frame)?,
+                None => frame,
+            });
+        }
+        all.ok_or_else(|| QueryError::Batch(format!("table `{group}` has no parts")))
+    }
+
+    /// Runs one statement that only reads: `SELECT`, `DESCRIBE`, `EXPLAIN`, `SHOW TABLES`.
+    pub fn query(&self, sql: &str, limits: &Limits) -> Result<Rows<'_>, QueryError> {
+        let started = Instant::now();
+        let running = async {
+            let plan = self.plan(sql).await?;
+            let frame = self.context.execute_logical_plan(plan).await?;
+            Ok::<_, QueryError>(frame.execute_stream().await?)
+        };
+        let stream = self
+            .runtime
+            .block_on(async { tokio::time::timeout(limits.time, running).await });
+        let stream = stream.map_err(|_| timeout(limits))??;
+        Ok(Rows {
+            runtime: &self.runtime,
+            schema: stream.schema(),
+            stream,
+            left: limits.rows,
+            limits: *limits,
+            started,
+            truncated: false,
+            done: false,
+        })
+    }
+
+    /// Names and schemas of the tables, for listings and completion.
+    pub fn tables(&self) -> Vec<(String, SchemaRef)> {
+        let Some(schema) = self
+            .context
+            .catalog("datafusion")
+            .and_then(|c| c.schema("public"))
+        else {
+            return Vec::new();
+        };
+        let mut names = schema.table_names();
+        names.sort();
+        let table = |name: String| {
+            let table = self.runtime.block_on(schema.table(&name)).ok().flatten()?;
+            Some((name, table.schema()))
+        };
+        names.into_iter().filter_map(table).collect()
+    }
+
+    async fn plan(&self, sql: &str) -> Result<LogicalPlan, QueryError> {
+        if sql.len() > MAX_QUERY_BYTES {
+            return Err(QueryError::Sql(format!(
+                "{} bytes long, at most {MAX_QUERY_BYTES} are allowed",
+                sql.len()
+            )));
+        }
+        let mut statements = DFParserBuilder::new(sql)
+            .with_dialect(&AlertSql)
+            .with_recursion_limit(MAX_NESTING)
+            .build()?
+            .parse_statements()?;
+        let statement = match (statements.pop_front(), statements.is_empty()) {
+            (Some(statement), true) => statement,
+            (None, _) => return Err(QueryError::Sql("the query is empty".into())),
+            _ => {
+                return Err(QueryError::Sql(
+                    "several statements (give one at a time)".into(),
+                ));
+            }
+        };
+        let word = statement
+            .to_string()
+            .split_whitespace()
+            .next()
+            .unwrap_or("this")
+            .to_uppercase();
+        let plan = self.context.state().statement_to_plan(statement).await?;
+        let read_only = SQLOptions::new()
+            .with_allow_ddl(false)
+            .with_allow_dml(false)
+            .with_allow_statements(false);
+        read_only
+            .verify_plan(&plan)
+            .map_err(|_| QueryError::ReadOnly {
+                what: format!("`{word}`"),
+            })?;
+        Ok(plan)
+    }
+}
+
+fn session(catalogs: &Catalogs, memory_bytes: usize) -> Result<SessionContext, QueryError> {
+    let mut config = SessionConfig::new().with_information_schema(true);
+    config.options_mut().sql_parser.enable_ident_normalization = false;
+    config.options_mut().execution.parquet.pushdown_filters = true;
+    let environment = RuntimeEnvBuilder::new()
+        .with_memory_limit(memory_bytes, 1.0)
+        .build_arc()?;
+    let context = SessionContext::new_with_config_rt(config, environment);
+    for name in REFUSED_FUNCTIONS {
+        context.deregister_udf(name);
+        context.deregister_udtf(name);
+    }
+    for function in named_functions() {
+        context.register_udf(function);
+    }
+    let mut registry = context.clone();
+    registry.register_function_rewrite(Arc::new(BindCalls {
+        catalogs: catalogs.clone(),
+    }))?;
+    Ok(context)
+}
+
+/// Fields of a union: name and type of the first part that has it.
+fn shared_columns(group: &str, frames: &[DataFrame]) -> Vec<Field> {
+    let find = |frame: &DataFrame, name: &str| {
+        frame
+            .schema()
+            .field_with_unqualified_name(name)
+            .ok()
+            .cloned()
+    };
+    if group == "alerts" {
+        let names = COMMON.into_iter().chain(["_healpix_29"]);
+        return names
+            .filter_map(|name| frames.iter().find_map(|frame| find(frame, name)))
+            .map(|f| f.as_ref().clone())
+            .collect();
+    }
+    let Some(first) = frames.first() else {
+        return Vec::new();
+    };
+    let everywhere = |name: &str| frames.iter().all(|frame| find(frame, name).is_some());
+    first
+        .schema()
+        .fields()
+        .iter()
+        .filter(|f| everywhere(f.name()))
+        .map(|f| f.as_ref().clone())
+        .collect()
+}
+
+fn column_or_null(frame: &DataFrame, field: &Field) -> Expr {
+    let name = field.name();
+    let Ok(own) = frame.schema().field_with_unqualified_name(name) else {
+        let null = ScalarValue::try_from(field.data_type()).unwrap_or(ScalarValue::Null);
+        return Expr::Literal(null, None).alias(name);
+    };
+    let column = Expr::Column(Column::new_unqualified(name));
+    match own.data_type() == field.data_type() {
+        true => column,
+        false => cast(column, field.data_type().clone()).alias(name),
+    }
+}
+
+fn timeout(limits: &Limits) -> QueryError {
+    QueryError::Timeout {
+        seconds: limits.time.as_secs_f64(),
+    }
+}
+
+/// Rows of a query as they come, batch by batch.
+pub struct Rows<'a> {
+    runtime: &'a Runtime,
+    stream: SendableRecordBatchStream,
+    schema: SchemaRef,
+    left: usize,
+    limits: Limits,
+    started: Instant,
+    truncated: bool,
+    done: bool,
+}
+
+impl Rows<'_> {
+    /// Columns of the result.
+    pub fn schema(&self) -> &SchemaRef {
+        &self.schema
+    }
+
+    /// Whether rows were left out because of [`Limits::rows`]; known after the last batch.
+    pub fn truncated(&self) -> bool {
+        self.truncated
+    }
+
+    fn advance(&mut self) -> Result<Option<RecordBatch>, QueryError> {
+        let time = self.limits.time.saturating_sub(self.started.elapsed());
+        let next = self.stream.next();
+        let batch = self
+            .runtime
+            .block_on(async { tokio::time::timeout(time, next).await });
+        let Some(batch) = batch.map_err(|_| timeout(&self.limits))? else {
+            return Ok(None);
+        };
+        let batch = batch.map_err(|error| QueryError::Sql(plain_message(&error)))?;
+        if batch.num_rows() <= self.left {
+            self.left -= batch.num_rows();
+            return Ok(Some(batch));
+        }
+        self.truncated = true;
+        self.done = true;
+        Ok((self.left > 0).then(|| batch.slice(0, self.left)))
+    }
+}
+
+impl Iterator for Rows<'_> {
+    type Item = Result<RecordBatch, QueryError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.done {
+            return None;
+        }
+        let next = self.advance().transpose();
+        self.done |= !matches!(next, Some(Ok(_)));
+        next
+    }
+}

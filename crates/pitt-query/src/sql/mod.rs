@@ -1,0 +1,9 @@
+//! SQL over the archive: read-only, bounded in time, rows and memory.
+
+mod engine;
+mod output;
+mod table;
+
+pub use engine::{Engine, Limits, Rows};
+pub use output::{OutputFormat, write_rows};
+pub use table::{DataFile, TableSource};
