@@ -1,0 +1,126 @@
+//! The ledger: every record received, counted by source partition, night and outcome.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use arrow_array::cast::AsArray;
+use arrow_array::types::Int32Type;
+use arrow_array::{Array, RecordBatch};
+
+use crate::archive::Archive;
+use crate::error::ArchiveError;
+use crate::read;
+use crate::tables::{MATCHES, PACKETS};
+
+/// Counts of one partition and night.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct LedgerLine {
+    /// Records received.
+    pub received: u64,
+    /// Alerts stored.
+    pub stored: u64,
+    /// Alerts that had been stored before.
+    pub duplicates: u64,
+    /// Records that could not be read, by reason.
+    pub quarantined: BTreeMap<String, u64>,
+}
+
+impl LedgerLine {
+    /// Whether every record received is stored, duplicate or in quarantine.
+    pub fn balances(&self) -> bool {
+        self.received == self.stored + self.duplicates + self.quarantined.values().sum::<u64>()
+    }
+}
+
+/// Counts of everything received, and what each filter took.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Ledger {
+    /// By partition of the source and night (YYYYMMDD; `None` for what could not be read and says no night).
+    pub lines: BTreeMap<(String, Option<i32>), LedgerLine>,
+    /// Matches by filter and version.
+    pub matched: BTreeMap<(String, String), u64>,
+}
+
+/// Columns of `packets` that the ledger counts.
+pub(crate) const COLUMNS: [&str; 4] = ["partition", "night", "outcome", "reason"];
+
+impl Ledger {
+    /// Counts rows of [`COLUMNS`], of which `first` is the first in the batch.
+    pub(crate) fn count(&mut self, rows: &RecordBatch, first: usize) {
+        let partition = rows.column(first).as_string::<i32>();
+        let night = rows.column(first + 1).as_primitive::<Int32Type>();
+        let outcome = rows.column(first + 2).as_string::<i32>();
+        let reason = rows.column(first + 3).as_string::<i32>();
+        for i in 0..rows.num_rows() {
+            let key = (partition.value(i).to_owned(), night.is_valid(i).then(|| night.value(i)));
+            let line = self.lines.entry(key).or_default();
+            line.received += 1;
+            match outcome.value(i) {
+                "stored" => line.stored += 1,
+                "duplicate" => line.duplicates += 1,
+                "quarantined" => *line.quarantined.entry(reason.value(i).to_owned()).or_default() += 1,
+                _ => {}
+            }
+        }
+    }
+
+    /// Sum over all partitions and nights.
+    pub fn total(&self) -> LedgerLine {
+        let mut total = LedgerLine::default();
+        for line in self.lines.values() {
+            total.received += line.received;
+            total.stored += line.stored;
+            total.duplicates += line.duplicates;
+            for (reason, count) in &line.quarantined {
+                *total.quarantined.entry(reason.clone()).or_default() += count;
+            }
+        }
+        total
+    }
+}
+
+impl fmt::Display for Ledger {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(
+            f,
+            "{:<28} {:>8} {:>10} {:>10} {:>10} {:>11}",
+            "partition", "night", "received", "stored", "duplicate", "quarantined"
+        )?;
+        let total = self.total();
+        let named = self.lines.iter().map(|((partition, night), line)| {
+            (partition.as_str(), night.map_or_else(|| "-".to_owned(), |n| n.to_string()), line)
+        });
+        for (partition, night, line) in named.chain([("total", String::new(), &total)]) {
+            let quarantined: u64 = line.quarantined.values().sum();
+            writeln!(
+                f,
+                "{partition:<28} {night:>8} {:>10} {:>10} {:>10} {quarantined:>11}",
+                line.received, line.stored, line.duplicates
+            )?;
+        }
+        Ok(())
+    }
+}
+
+impl Archive {
+    /// Counts everything received from the files of `packets` and `matches`.
+    pub fn ledger(&self) -> Result<Ledger, ArchiveError> {
+        let mut ledger = Ledger::default();
+        for file in self.snapshot(PACKETS)?.map(|s| s.files).unwrap_or_default() {
+            for rows in read::columns(&file.path, &COLUMNS)? {
+                ledger.count(&rows?, 0);
+            }
+        }
+        for file in self.snapshot(MATCHES)?.map(|s| s.files).unwrap_or_default() {
+            for rows in read::columns(&file.path, &["filter", "version"])? {
+                let rows = rows?;
+                let (filter, version) = (rows.column(0).as_string::<i32>(), rows.column(1).as_string::<i32>());
+                for i in 0..rows.num_rows() {
+                    let key = (filter.value(i).to_owned(), version.value(i).to_owned());
+                    *ledger.matched.entry(key).or_default() += 1;
+                }
+            }
+        }
+        Ok(ledger)
+    }
+}

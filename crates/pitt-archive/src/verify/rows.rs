@@ -1,0 +1,303 @@
+//! Checks of rows.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use arrow_array::cast::AsArray;
+use arrow_array::types::{Int32Type, Int64Type};
+use arrow_array::{Array, RecordBatch};
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+
+use super::Check;
+use super::files::Listing;
+use crate::archive::Archive;
+use crate::delta::TableFile;
+use crate::error::ArchiveError;
+use crate::index::Location;
+use crate::ledger::{self, Ledger};
+use crate::part::PositionedFile;
+use crate::read::{self, PACKET_COLUMNS};
+use crate::tables::{FORCED, MATCHES, PACKETS, QUARANTINE};
+use crate::writer::table;
+
+/// Packets decoded at a time: they are large.
+const BATCH_ROWS: usize = 64;
+
+/// What the rows of `packets` say, for comparing the other tables with.
+#[derive(Default)]
+struct Journal {
+    surveys: Vec<String>,
+    /// Stored alerts, and whether their table has them.
+    stored: HashMap<(usize, i64), bool>,
+    /// Stored alerts by survey.
+    counts: HashMap<usize, u64>,
+    /// Records in quarantine and the CRC-32 of their packets.
+    quarantined: HashMap<(String, i64, i32), i64>,
+    next: BTreeMap<String, i64>,
+    /// Packet being read: partition, offset, its row.
+    current: Option<(String, i64, u64)>,
+}
+
+impl Journal {
+    fn survey(&mut self, name: &str) -> usize {
+        self.surveys.iter().position(|s| s == name).unwrap_or_else(|| {
+            self.surveys.push(name.to_owned());
+            self.surveys.len() - 1
+        })
+    }
+
+    fn stored(&self, survey: &str, alert_id: i64) -> bool {
+        let survey = self.surveys.iter().position(|s| s == survey);
+        survey.is_some_and(|s| self.stored.contains_key(&(s, alert_id)))
+    }
+}
+
+struct Checks {
+    packets: Check,
+    positions: Check,
+    ids: Check,
+    index: Check,
+}
+
+/// All checks of rows. A file that is not whole is noted and skipped, as `files` has told already.
+pub(super) fn check(archive: &Archive, listing: &Listing, ledger: &mut Ledger, damaged: bool) -> Vec<Check> {
+    let mut journal = Journal::default();
+    let mut checks = Checks {
+        packets: Check::new("packets"),
+        positions: Check::new("positions"),
+        ids: Check::new("alert ids"),
+        index: Check::new("index"),
+    };
+    for file in listing.files(PACKETS) {
+        if let Err(error) = read_journal(archive, file, &mut journal, &mut checks, ledger) {
+            checks.packets.wrong(|| error.to_string());
+        }
+    }
+    if listing.commits == listing.committed {
+        check_positions(archive, &journal, &mut checks.positions);
+    }
+    let mut lines = Check::new("ledger");
+    for ((partition, night), line) in &ledger.lines {
+        lines.expect(line.balances(), || format!("{partition}, night {night:?}: {line:?}"));
+    }
+    let mut all = vec![checks.packets, checks.positions, lines, checks.ids];
+    all.extend(check_alerts(listing, &mut journal));
+    all.push(check_simple(listing, FORCED, &journal));
+    all.push(check_matches(listing, &journal));
+    all.push(check_quarantine(listing, &mut journal));
+    if archive.has_index() && !damaged {
+        check_index_counts(archive, &journal, listing, &mut checks.index);
+        all.push(checks.index);
+    }
+    all
+}
+
+fn packet_rows(file: &TableFile) -> Result<impl Iterator<Item = Result<RecordBatch, ArchiveError>>, ArchiveError> {
+    let reader = PositionedFile::open(&file.path)?;
+    let builder = ParquetRecordBatchReaderBuilder::try_new(reader).map_err(ArchiveError::parquet(&file.path))?;
+    let mut names = PACKET_COLUMNS.to_vec();
+    names.extend(ledger::COLUMNS);
+    names.extend(["survey", "alert_id", "record"]);
+    read::columns_of(builder, &file.path, &names, BATCH_ROWS)
+}
+
+fn read_journal(
+    archive: &Archive,
+    file: &TableFile,
+    journal: &mut Journal,
+    checks: &mut Checks,
+    ledger: &mut Ledger,
+) -> Result<(), ArchiveError> {
+    let mut row = 0;
+    for rows in packet_rows(file)? {
+        let rows = rows?;
+        ledger.count(&rows, PACKET_COLUMNS.len());
+        for i in 0..rows.num_rows() {
+            check_packet(archive, file, (&rows, i, row), checks);
+            check_row(archive, file, (&rows, i, row), journal, checks);
+            row += 1;
+        }
+    }
+    journal.current = None;
+    Ok(())
+}
+
+fn check_packet(archive: &Archive, file: &TableFile, (rows, i, row): (&RecordBatch, usize, u64), checks: &mut Checks) {
+    let joined = {
+        let book = archive.inner.book();
+        read::join_row(rows, i, |id| book.header(id))
+    };
+    match joined {
+        Ok(None) => {}
+        Ok(Some(_)) => checks.packets.checked += 1,
+        Err(detail) => checks.packets.expect(false, || format!("{}, row {row}: {detail}", file.path.display())),
+    }
+}
+
+fn check_row(
+    archive: &Archive,
+    file: &TableFile,
+    (rows, i, row): (&RecordBatch, usize, u64),
+    journal: &mut Journal,
+    checks: &mut Checks,
+) {
+    let partition = rows.column(6).as_string::<i32>().value(i);
+    let offset = rows.column(7).as_primitive::<Int64Type>().value(i);
+    let record = rows.column(16).as_primitive::<Int32Type>().value(i);
+    let same = journal.current.as_ref().is_some_and(|(p, o, _)| *o == offset && p == partition);
+    if !same {
+        let next = journal.next.entry(partition.to_owned()).or_insert(0);
+        let expected = *next;
+        *next = offset + 1;
+        checks.positions.expect(offset == expected, || {
+            format!("{partition}: offset {offset} follows where {expected} should ({})", file.path.display())
+        });
+        journal.current = Some((partition.to_owned(), offset, row));
+    }
+    let packet_row = journal.current.as_ref().map_or(row, |(_, _, row)| *row);
+    let outcome = rows.column(12).as_string::<i32>().value(i);
+    if outcome == "quarantined" {
+        let crc32 = rows.column(4).as_primitive::<Int64Type>().value(i);
+        journal.quarantined.insert((partition.to_owned(), offset, record), crc32);
+    }
+    let ids = rows.column(15).as_primitive::<Int64Type>();
+    if outcome != "stored" || !ids.is_valid(i) {
+        return;
+    }
+    let name = rows.column(14).as_string::<i32>().value(i);
+    let survey = journal.survey(name);
+    let alert_id = ids.value(i);
+    *journal.counts.entry(survey).or_default() += 1;
+    let twice = journal.stored.insert((survey, alert_id), false).is_some();
+    checks.ids.expect(!twice, || format!("{name} {alert_id} is stored twice"));
+    let at = Location {
+        commit: file.name.commit,
+        number: file.name.number,
+        row: packet_row,
+        record: record.unsigned_abs(),
+    };
+    if let Some(index) = &*archive.inner.index() {
+        let found = index.locate(name, alert_id).ok().flatten();
+        checks.index.expect(found == Some(at), || format!("{name} {alert_id}: the index says {found:?}, it is {at:?}"));
+    }
+}
+
+fn check_positions(archive: &Archive, journal: &Journal, check: &mut Check) {
+    let tables = archive.inner.tables();
+    for (partition, next) in &journal.next {
+        let committed = table(&tables, PACKETS).and_then(|t| t.txn(partition));
+        match committed {
+            Ok(Some(committed)) if committed == *next => {}
+            other => check.wrong(|| format!("{partition}: rows end before {next}, the commit says {other:?}")),
+        }
+    }
+}
+
+/// Calls `row` with every row of some columns of a table; what cannot be read is a problem.
+fn each_row(listing: &Listing, name: &str, columns: &[&str], check: &mut Check, mut row: impl FnMut(&RecordBatch, usize, &mut Check)) {
+    for file in listing.files(name) {
+        let batches = match read::columns(&file.path, columns) {
+            Ok(batches) => batches,
+            Err(error) => {
+                check.wrong(|| error.to_string());
+                continue;
+            }
+        };
+        for rows in batches {
+            match rows {
+                Ok(rows) => (0..rows.num_rows()).for_each(|i| row(&rows, i, check)),
+                Err(error) => {
+                    check.wrong(|| error.to_string());
+                    break;
+                }
+            }
+        }
+    }
+}
+
+fn text(rows: &RecordBatch, column: usize, i: usize) -> &str {
+    rows.column(column).as_string::<i32>().value(i)
+}
+
+fn number(rows: &RecordBatch, column: usize, i: usize) -> i64 {
+    rows.column(column).as_primitive::<Int64Type>().value(i)
+}
+
+fn check_alerts(listing: &Listing, journal: &mut Journal) -> Vec<Check> {
+    let mut checks = Vec::new();
+    let surveys: Vec<String> = listing.tables.keys().filter(|t| t.starts_with("alerts/")).cloned().collect();
+    for name in surveys {
+        let mut check = Check::new(&name);
+        let survey = journal.survey(name.trim_start_matches("alerts/"));
+        let stored = &mut journal.stored;
+        let mut seen = 0;
+        each_row(listing, &name, &["alert_id"], &mut check, |rows, i, check| {
+            let alert_id = number(rows, 0, i);
+            let first = match stored.get_mut(&(survey, alert_id)) {
+                Some(seen) => !std::mem::replace(seen, true),
+                None => false,
+            };
+            seen += 1;
+            check.expect(first, || format!("{alert_id} is not in `packets`, or here twice"));
+        });
+        let expected = journal.counts.get(&survey).copied().unwrap_or(0);
+        if seen != expected {
+            check.wrong(|| format!("{seen} alerts, `packets` has {expected}"));
+        }
+        checks.push(check);
+    }
+    checks
+}
+
+fn check_simple(listing: &Listing, name: &str, journal: &Journal) -> Check {
+    let mut check = Check::new(name);
+    each_row(listing, name, &["survey", "alert_id"], &mut check, |rows, i, check| {
+        let (survey, alert_id) = (text(rows, 0, i), number(rows, 1, i));
+        check.expect(journal.stored(survey, alert_id), || format!("{survey} {alert_id} is not stored"));
+    });
+    check
+}
+
+fn check_matches(listing: &Listing, journal: &Journal) -> Check {
+    let mut check = Check::new(MATCHES);
+    let mut seen: HashSet<(String, i64, String, String)> = HashSet::new();
+    let columns = ["survey", "alert_id", "filter", "version"];
+    each_row(listing, MATCHES, &columns, &mut check, |rows, i, check| {
+        let (survey, alert_id) = (text(rows, 0, i), number(rows, 1, i));
+        let (filter, version) = (text(rows, 2, i), text(rows, 3, i));
+        let key = (survey.to_owned(), alert_id, filter.to_owned(), version.to_owned());
+        let right = journal.stored(survey, alert_id) && seen.insert(key);
+        check.expect(right, || format!("{survey} {alert_id}, filter {filter}: not stored, or here twice"));
+    });
+    check
+}
+
+fn check_quarantine(listing: &Listing, journal: &mut Journal) -> Check {
+    let mut check = Check::new(QUARANTINE);
+    let waiting = &mut journal.quarantined;
+    let columns = ["partition", "offset", "record", "packet"];
+    each_row(listing, QUARANTINE, &columns, &mut check, |rows, i, check| {
+        let (partition, offset) = (text(rows, 0, i), number(rows, 1, i));
+        let record = rows.column(2).as_primitive::<Int32Type>().value(i);
+        let crc32 = i64::from(crc32fast::hash(rows.column(3).as_binary::<i32>().value(i)));
+        let expected = waiting.remove(&(partition.to_owned(), offset, record));
+        check.expect(expected == Some(crc32), || {
+            format!("{partition}@{offset}, record {record}: not in `packets`, here twice, or other bytes")
+        });
+    });
+    for (partition, offset, record) in waiting.keys() {
+        check.wrong(|| format!("{partition}@{offset}, record {record}: missing"));
+    }
+    check
+}
+
+fn check_index_counts(archive: &Archive, journal: &Journal, listing: &Listing, check: &mut Check) {
+    if listing.commits != listing.committed {
+        return;
+    }
+    if let Some(index) = &*archive.inner.index() {
+        match index.count_ids() {
+            Ok(count) if count == journal.stored.len() as u64 => {}
+            other => check.wrong(|| format!("{other:?} alert ids, `packets` has {}", journal.stored.len())),
+        }
+    }
+}
