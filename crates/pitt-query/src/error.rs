@@ -223,10 +223,11 @@ impl From<datafusion::error::DataFusionError> for QueryError {
     }
 }
 
-/// DataFusion's message without its class prefixes and backtraces, in one line.
+/// DataFusion's message in one line, without class prefixes, backtraces and advice about its own settings.
 pub(crate) fn plain_message(error: &datafusion::error::DataFusionError) -> String {
     let text = error.strip_backtrace();
-    let mut text = text.as_str();
+    let text = text.rsplit("caused by\n").next().unwrap_or(&text);
+    let mut text = text.trim();
     for prefix in [
         "Error during planning: ",
         "Schema error: ",
@@ -234,9 +235,18 @@ pub(crate) fn plain_message(error: &datafusion::error::DataFusionError) -> Strin
         "External error: ",
         "Arrow error: ",
         "SQL error: ",
-        "Optimizer rule 'simplify_expressions' failed\ncaused by\n",
     ] {
         text = text.strip_prefix(prefix).unwrap_or(text);
     }
+    if let Some(inner) = text
+        .strip_prefix("ParserError(\"")
+        .and_then(|t| t.strip_suffix("\")"))
+    {
+        text = inner;
+    }
+    let text = text
+        .split(" Column names are case sensitive.")
+        .next()
+        .unwrap_or(text);
     text.lines().collect::<Vec<_>>().join(" ")
 }

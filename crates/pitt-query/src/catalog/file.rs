@@ -138,7 +138,11 @@ fn read_parquet(path: &Path) -> Result<(RecordBatch, Option<(String, String)>), 
     let position = key(RA_KEY).zip(key(DEC_KEY));
     let schema = Arc::clone(builder.schema());
     let batches = builder.build()?.collect::<Result<Vec<_>, _>>()?;
-    Ok((concat_batches(&schema, &batches)?, position))
+    let columns = concat_batches(&schema, &batches)?;
+    let bare = Arc::new(Schema::new(schema.fields().clone()));
+    let options = RecordBatchOptions::new().with_row_count(Some(columns.num_rows()));
+    let columns = RecordBatch::try_new_with_options(bare, columns.columns().to_vec(), &options)?;
+    Ok((columns, position))
 }
 
 fn read_csv(name: &str, path: &Path) -> Result<RecordBatch, QueryError> {

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use datafusion::arrow::array::RecordBatch;
-use datafusion::arrow::datatypes::{Field, SchemaRef};
+use datafusion::arrow::array::{RecordBatch, RecordBatchOptions};
+use datafusion::arrow::datatypes::{Field, Schema, SchemaRef};
 use datafusion::common::{Column, ScalarValue};
 use datafusion::dataframe::DataFrame;
 use datafusion::execution::FunctionRegistry;
@@ -163,7 +163,7 @@ impl Engine {
         let stream = stream.map_err(|_| timeout(limits))??;
         Ok(Rows {
             runtime: &self.runtime,
-            schema: stream.schema(),
+            schema: plain_names(&stream.schema()),
             stream,
             left: limits.rows,
             limits: *limits,
@@ -296,6 +296,26 @@ fn column_or_null(frame: &DataFrame, field: &Field) -> Expr {
     }
 }
 
+/// Names of nested columns as one writes them: `ztf.candidate[magpsf]` becomes `candidate.magpsf`.
+fn plain_names(schema: &SchemaRef) -> SchemaRef {
+    let plain = |field: &Field| {
+        let word = |c: char| c.is_ascii_alphanumeric() || "_[].".contains(c);
+        let Some((column, _)) = field
+            .name()
+            .split_once('[')
+            .filter(|_| field.name().chars().all(word))
+        else {
+            return field.clone();
+        };
+        let nested = &field.name()[column.len()..];
+        let column = column.rsplit('.').next().unwrap_or(column);
+        let name = format!("{column}{}", nested.replace('[', ".").replace(']', ""));
+        field.clone().with_name(name)
+    };
+    let fields: Vec<Field> = schema.fields().iter().map(|field| plain(field)).collect();
+    Arc::new(Schema::new_with_metadata(fields, schema.metadata().clone()))
+}
+
 fn timeout(limits: &Limits) -> QueryError {
     QueryError::Timeout {
         seconds: limits.time.as_secs_f64(),
@@ -335,6 +355,9 @@ impl Rows<'_> {
             return Ok(None);
         };
         let batch = batch.map_err(|error| QueryError::Sql(plain_message(&error)))?;
+        let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
+        let columns = batch.columns().to_vec();
+        let batch = RecordBatch::try_new_with_options(Arc::clone(&self.schema), columns, &options)?;
         if batch.num_rows() <= self.left {
             self.left -= batch.num_rows();
             return Ok(Some(batch));

@@ -206,8 +206,10 @@ pub(crate) fn lsst(alerts: &[Alert]) -> RecordBatch {
         ),
     ]);
     columns.push(("diaSource".into(), Arc::new(source), true));
+    let survey: StringArray = alerts.iter().map(|_| Some("lsst")).collect();
+    columns.push(("survey".into(), Arc::new(survey), true));
     let schema = ztf.schema();
-    for (field, column) in schema.fields().iter().zip(ztf.columns()).skip(3) {
+    for (field, column) in schema.fields().iter().zip(ztf.columns()).skip(4) {
         columns.push((field.name().clone(), Arc::clone(column), true));
     }
     RecordBatch::try_from_iter_with_nullable(columns).unwrap()

@@ -1,5 +1,7 @@
 //! Tests of filters and queries as their users meet them.
 
+mod catalogs;
 mod errors;
 mod evaluation;
 mod fixture;
+mod queries;
