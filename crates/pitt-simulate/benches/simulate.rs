@@ -1,5 +1,7 @@
 //! Packets a second on one core, of each survey, after the stamps have been rendered.
 
+#![expect(clippy::print_stdout, reason = "the figures are what a bench is for")]
+
 use std::time::Instant;
 
 use pitt_simulate::{SimSurvey, SimulationConfig, Simulator};

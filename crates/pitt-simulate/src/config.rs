@@ -22,6 +22,16 @@ impl SimSurvey {
     }
 }
 
+impl SimSurvey {
+    /// The survey of that short name (lower case); `None` for any other text.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        [Self::Ztf, Self::Lsst]
+            .into_iter()
+            .find(|survey| survey.as_str() == name)
+    }
+}
+
 impl fmt::Display for SimSurvey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
@@ -48,7 +58,7 @@ pub struct SimulationConfig {
     pub surveys: Vec<SimSurvey>,
     /// Time between the starts of visits `[s]`.
     pub cadence_s: f64,
-    /// Nights of observing before the first one (a third of them clouded out). They fill the histories: with the
+    /// Nights before the first one, of which ZTF observed 45 % and LSST two thirds. They fill the histories: with the
     /// default an old LSST object comes with some hundred detections and as many forced points.
     pub history_nights: u32,
     /// Packets of a million that arrive damaged, so that every reader must notice; see [`Fault`](crate::Fault).

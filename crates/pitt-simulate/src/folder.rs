@@ -37,6 +37,9 @@ pub struct Written {
     pub truth: PathBuf,
 }
 
+/// Packets held in memory at a time.
+const PART: usize = 500;
+
 /// Writes a whole simulation into a folder.
 ///
 /// | file | what |
@@ -46,8 +49,8 @@ pub struct Written {
 /// | `lsst_YYYYMMDD/lsst.v11_0.alert.avsc` | the schema of these messages, id 1100 |
 /// | `truth.csv` | one line a packet, units in its first lines |
 ///
-/// A packet that is sent twice gets the file name `<id>.again.avro` the second time. After each visit `progress` is
-/// called with the number of visits done and their total. Existing files of the same names are replaced.
+/// A packet that is sent twice gets the file name `<id>.again.avro` the second time. Now and then, and after
+/// each visit, `progress` is called with the number of visits done and their total. Existing files of the same names are replaced.
 ///
 /// # Errors
 /// When a file cannot be written.
@@ -68,7 +71,7 @@ pub fn write_folder(
     let mut simulator = Simulator::new(config);
     let total = simulator.total_visits();
     let mut done = 0;
-    while let Some(visit) = simulator.next_visit() {
+    while let Some(visit) = simulator.next_part(PART) {
         night.write(dir, &visit, &mut written)?;
         for packet in &visit.packets {
             packet
@@ -78,7 +81,7 @@ pub fn write_folder(
             written.packets += 1;
             written.bytes += packet.bytes.len() as u64;
         }
-        done += 1;
+        done += u64::from(visit.is_complete);
         progress(done, total);
     }
     night.close_tar()?;

@@ -48,6 +48,10 @@ enum Scene {
 /// Noise of a template's pixel, a deep stack, relative to that of a science image.
 const TEMPLATE_NOISE: f64 = 0.35;
 
+/// Flux of a star, and of a galaxy's nucleus, on the template, in units of the noise of a science pixel.
+const STAR: f64 = 1500.0;
+const NUCLEUS: f64 = 700.0;
+
 /// Which of the three images.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Image {
@@ -251,9 +255,9 @@ impl Canvas {
             }
             Scene::Nucleus => {
                 self.galaxy(pixels, self.at, draw);
-                self.star(pixels, self.at, self.width, 250.0);
+                self.star(pixels, self.at, self.width, NUCLEUS);
             }
-            Scene::Star | Scene::Dipole => self.star(pixels, self.at, self.width, 900.0),
+            Scene::Star | Scene::Dipole => self.star(pixels, self.at, self.width, STAR),
             Scene::Trail | Scene::CosmicRay => {}
         }
         for _ in 0..draw.below(3) {
@@ -298,7 +302,10 @@ impl Canvas {
                 );
             }
             Scene::CosmicRay => self.star(&mut pixels, self.at, 0.3 * self.width, 0.6 * flux),
-            _ => self.star(&mut pixels, self.at, self.width, flux),
+            // What fades cannot lose more than it has.
+            Scene::Star => self.star(&mut pixels, self.at, self.width, flux.max(-0.9 * STAR)),
+            Scene::Nucleus => self.star(&mut pixels, self.at, self.width, flux.max(-0.9 * NUCLEUS)),
+            Scene::Hosted => self.star(&mut pixels, self.at, self.width, flux),
         }
         pixels
     }

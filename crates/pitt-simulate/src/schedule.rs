@@ -80,9 +80,14 @@ impl Schedule {
         let first_mjd = MjdUtc::from_yyyymmdd(config.first_night).map_or(FALLBACK_MJD, |mjd| mjd.0);
         let first_night = config.history_nights;
         let seed = Draw::at(&[config.seed, survey as u64]).bits();
+        // Clouds, and ZTF's public survey returns every second night.
+        let missed = match survey {
+            SimSurvey::Ztf => 0.55,
+            SimSurvey::Lsst => 0.33,
+        };
         let mut nights = Vec::new();
         for number in 0..first_night + config.nights {
-            let clouded = Draw::at(&[seed, 0x636c_6f75, u64::from(number)]).unit() < 0.33;
+            let clouded = Draw::at(&[seed, 0x636c_6f75, u64::from(number)]).unit() < missed;
             if number >= first_night || !clouded {
                 let mjd_utc = first_mjd + f64::from(number) - f64::from(first_night);
                 nights.push(Night {

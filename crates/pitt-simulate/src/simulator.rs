@@ -29,7 +29,7 @@ pub struct SimPacket {
     pub fault: Option<Fault>,
 }
 
-/// All packets of one exposure.
+/// All packets of one exposure, or a part of them.
 #[derive(Clone, Debug)]
 pub struct Visit {
     /// Survey that looked.
@@ -40,6 +40,8 @@ pub struct Visit {
     pub mjd_tai: f64,
     /// Packets in the order in which they are sent.
     pub packets: Vec<SimPacket>,
+    /// Whether the visit ends with these packets.
+    pub is_complete: bool,
 }
 
 /// Makes the packets of a configuration, visit by visit.
@@ -54,8 +56,21 @@ pub struct Visit {
 pub struct Simulator {
     config: SimulationConfig,
     surveys: Vec<SurveyState>,
-    /// Number of the next visit over all nights and surveys.
+    /// Number of the visit that comes next, or is being made, over all nights and surveys.
     next: u64,
+    /// The visit being made.
+    open: Option<Progress>,
+}
+
+/// How far a visit has come.
+#[derive(Debug)]
+struct Progress {
+    /// All exposures of its field, this one last.
+    exposures: Vec<Exposure>,
+    slot: u32,
+    made: u32,
+    /// Packets to be sent again at the end.
+    repeated: Vec<SimPacket>,
 }
 
 #[derive(Debug)]
@@ -81,6 +96,7 @@ impl Simulator {
             config,
             surveys,
             next: 0,
+            open: None,
         }
     }
 
@@ -101,20 +117,42 @@ impl Simulator {
     /// Goes to visit `visit` (from 0) without making the ones before: what it gives does not depend on them.
     pub fn seek(&mut self, visit: u64) {
         self.next = visit;
+        self.open = None;
     }
 
     /// The next visit; `None` when all nights are over.
+    ///
+    /// A whole visit of Rubin's size is a gigabyte: see [`Simulator::next_part`].
     pub fn next_visit(&mut self) -> Option<Visit> {
+        self.next_part(usize::MAX)
+    }
+
+    /// The next `max_packets` packets (at least one) of the visit, or what is left of it; `None` when all nights are over.
+    /// The packets and their order do not depend on the size of the parts.
+    pub fn next_part(&mut self, max_packets: usize) -> Option<Visit> {
         if self.next >= self.total_visits() {
             return None;
         }
         let surveys = self.surveys.len() as u64;
         let (turn, survey) = (self.next / surveys, self.next % surveys);
-        self.next += 1;
-        let per_night = u64::from(self.config.visits_per_night);
-        let (night, seq) = ((turn / per_night) as u32, (turn % per_night) as u32);
         let state = self.surveys.get_mut(survey as usize)?;
-        state.visit(&self.config, night, seq)
+        let mut progress = self.open.take().unwrap_or_else(|| {
+            let per_night = u64::from(self.config.visits_per_night);
+            let (night, seq) = ((turn / per_night) as u32, (turn % per_night) as u32);
+            Progress {
+                exposures: state.schedule.exposures(night, seq),
+                slot: 0,
+                made: 0,
+                repeated: Vec::new(),
+            }
+        });
+        let part = state.part(&self.config, &mut progress, max_packets.max(1))?;
+        if part.is_complete {
+            self.next += 1;
+        } else {
+            self.open = Some(progress);
+        }
+        Some(part)
     }
 }
 
@@ -140,29 +178,40 @@ impl SurveyState {
         }
     }
 
-    fn visit(&mut self, config: &SimulationConfig, night: u32, seq: u32) -> Option<Visit> {
-        let exposures = self.schedule.exposures(night, seq);
-        let (now, past) = exposures.split_last()?;
-        let mut packets = Vec::with_capacity(config.alerts_per_visit as usize);
-        for slot in 0..self.sky.slots() {
-            let source = self.sky.source(slot, now);
+    fn part(
+        &mut self,
+        config: &SimulationConfig,
+        progress: &mut Progress,
+        max: usize,
+    ) -> Option<Visit> {
+        let (now, past) = progress.exposures.split_last()?;
+        let mut packets = Vec::new();
+        while packets.len() < max && progress.made < config.alerts_per_visit {
+            let is_filler = progress.slot >= self.sky.slots();
+            let source = match is_filler {
+                true => self.sky.bogus(progress.slot, now),
+                false => self.sky.source(progress.slot, now),
+            };
+            progress.slot += 1;
             let seen = Observation::of(&source, now);
-            if seen.is_detection() {
-                packets.push(self.packet(&source, now, seen, past));
+            if is_filler || seen.is_detection() {
+                let mut packet = self.packet(&source, now, seen, past);
+                progress.repeated.extend(disturb(&mut packet, config, now));
+                packets.push(packet);
+                progress.made += 1;
             }
         }
-        let mut filler = self.sky.slots();
-        while (packets.len() as u32) < config.alerts_per_visit {
-            let source = self.sky.bogus(filler, now);
-            packets.push(self.packet(&source, now, Observation::of(&source, now), past));
-            filler += 1;
+        let room = (max - packets.len()).min(progress.repeated.len());
+        if progress.made == config.alerts_per_visit {
+            packets.extend(progress.repeated.drain(..room));
         }
-        disturb(&mut packets, config, now);
+        let is_complete = progress.made == config.alerts_per_visit && progress.repeated.is_empty();
         Some(Visit {
             survey: self.survey,
             night: now.date,
             mjd_tai: now.mjd_tai,
             packets,
+            is_complete,
         })
     }
 
@@ -259,26 +308,21 @@ fn truth(alert: &Alert<'_>, alert_id: i64) -> Truth {
     }
 }
 
-/// Damages some packets and sends some twice.
-fn disturb(packets: &mut Vec<SimPacket>, config: &SimulationConfig, now: &Exposure) {
-    let (bad, double) = (
-        config.bad_packets_per_million,
-        config.duplicates_per_million,
-    );
+/// Damages a packet or orders it to be sent again, by chance; returns what is to be sent again.
+fn disturb(packet: &mut SimPacket, config: &SimulationConfig, now: &Exposure) -> Option<SimPacket> {
     let chance = |per_million: u32| f64::from(per_million) / 1e6;
-    let mut repeated = Vec::new();
-    for packet in packets.iter_mut() {
-        let mut draw = Draw::at(&[now.key, packet.truth.alert_id as u64, 0x6661_756c]);
-        if draw.unit() < chance(bad) {
-            let fault = Fault::draw(&mut draw);
-            packet.bytes = fault.apply(packet.survey, &packet.bytes, &mut draw);
-            packet.fault = Some(fault);
-        } else if draw.unit() < chance(double) {
-            repeated.push(SimPacket {
-                fault: Some(Fault::Duplicate),
-                ..packet.clone()
-            });
-        }
+    let mut draw = Draw::at(&[now.key, packet.truth.alert_id as u64, 0x6661_756c]);
+    if draw.unit() < chance(config.bad_packets_per_million) {
+        let fault = Fault::draw(&mut draw);
+        packet.bytes = fault.apply(packet.survey, &packet.bytes, &mut draw);
+        packet.fault = Some(fault);
+        None
+    } else if draw.unit() < chance(config.duplicates_per_million) {
+        Some(SimPacket {
+            fault: Some(Fault::Duplicate),
+            ..packet.clone()
+        })
+    } else {
+        None
     }
-    packets.extend(repeated);
 }

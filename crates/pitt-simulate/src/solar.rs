@@ -13,21 +13,22 @@ use crate::sky::{Motion, wrap};
 /// Obliquity of the ecliptic at J2000 `[deg]`.
 const OBLIQUITY: f64 = 23.439_279_4;
 
-/// The packed provisional designation of number `number`, as `K24A12B`: year, half month, cycle, letter.
+/// The packed provisional designation of number `number`, as `K24A12B`: year (1900 to 2025), half month, letter
+/// and cycle.
 fn packed(number: u64) -> [u8; 7] {
     const LETTERS: &[u8] = b"ABCDEFGHJKLMNOPQRSTUVWXYZ";
     const CYCLES: &[u8] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
     // Coprime to the number of names, so that distinct numbers below it have distinct names.
-    let mut rest = number.wrapping_mul(104_729) % (26 * 24 * 620 * 25);
+    let mut rest = number.wrapping_mul(104_729) % (126 * 24 * 620 * 25);
     let mut take = |n: u64| {
         let part = rest % n;
         rest /= n;
         part as usize
     };
-    let (second, cycle, half, year) = (take(25), take(620), take(24), take(26));
+    let (second, cycle, half, year) = (take(25), take(620), take(24), take(126));
     [
-        b'K',
-        b'0' + (year / 10) as u8,
+        b'J' + (year / 100) as u8,
+        b'0' + (year / 10 % 10) as u8,
         b'0' + (year % 10) as u8,
         LETTERS[half],
         CYCLES[cycle / 10],
@@ -38,7 +39,8 @@ fn packed(number: u64) -> [u8; 7] {
 
 /// The provisional designation in words, as `2024 AB12`.
 pub(crate) fn designation(number: u64) -> String {
-    let [_, tens, ones, half, cycle_tens, cycle_ones, second] = packed(number).map(char::from);
+    let [century, tens, ones, half, cycle_tens, cycle_ones, second] =
+        packed(number).map(char::from);
     let cycle_tens = match cycle_tens {
         digit @ '0'..='9' => digit as u32 - '0' as u32,
         upper @ 'A'..='Z' => upper as u32 - 'A' as u32 + 10,
@@ -50,7 +52,10 @@ pub(crate) fn designation(number: u64) -> String {
     } else {
         cycle.to_string()
     };
-    format!("20{tens}{ones} {half}{second}{cycle}")
+    format!(
+        "{}{tens}{ones} {half}{second}{cycle}",
+        if century == 'J' { 19 } else { 20 }
+    )
 }
 
 /// Identifier of a body: the bytes of its packed designation, as Rubin makes it.

@@ -5,11 +5,15 @@
 
 use pitt_sky::band::Band;
 
+mod detection;
+mod history;
+
+use detection::{Detection, Nearest};
+use history::{forced, history};
+
 use crate::alert::Alert;
 use crate::avro::Datum;
-use crate::brightness::{mag, mag_err};
-use crate::light::Class;
-use crate::measure::{Observation, fid, pixel};
+use crate::measure::{Observation, fid};
 use crate::random::Draw;
 use crate::scene::Stamps;
 use crate::schedule::Exposure;
@@ -85,136 +89,6 @@ pub(crate) fn datum(alert: &Alert<'_>, stamps: &Stamps) -> Datum {
         out.bytes(image);
     }
     out
-}
-
-/// Everything about a detection that is in the candidate and in later histories.
-struct Detection {
-    pixel: [f32; 2],
-    ra: f64,
-    dec: f64,
-    magnitude: [f32; 2],
-    /// chipsf to elong, in the order of the schema.
-    shape: [f32; 20],
-    nneg: i64,
-    nbad: i64,
-    rb: f32,
-    /// sumrat, magapbig, sigmagapbig.
-    aperture: [f32; 3],
-    nearest: Nearest,
-    scorr: f64,
-}
-
-/// The nearest source of the reference image.
-struct Nearest {
-    distance_arcsec: f64,
-    ra: f64,
-    dec: f64,
-    mag: f64,
-}
-
-fn nearest(source: &Source, band: Band) -> Nearest {
-    let mut draw = Draw::at(&[source.key, 0x6e65_6172]);
-    let (east, north, brightness) = match (&source.host, source.class) {
-        (Some(host), _) => (-host.offset.0, -host.offset.1, host.mag),
-        (None, class) if class.is_star() => (
-            0.1 * draw.normal(),
-            0.1 * draw.normal(),
-            mag(source.template_njy[usize::from(band.index())]),
-        ),
-        (None, Class::Bogus) if !source.geometry.is_multiple_of(3) => (
-            0.3 * draw.normal(),
-            0.3 * draw.normal(),
-            draw.between(14.0, 17.0),
-        ),
-        _ => (
-            draw.between(-18.0, 18.0),
-            draw.between(3.0, 18.0),
-            draw.between(18.0, 21.5),
-        ),
-    };
-    Nearest {
-        distance_arcsec: (east * east + north * north).sqrt(),
-        ra: source.ra + east / 3600.0 / libm::cos(source.dec.to_radians()),
-        dec: source.dec + north / 3600.0,
-        mag: brightness,
-    }
-}
-
-impl Detection {
-    fn new(source: &Source, exposure: &Exposure, seen: &Observation) -> Self {
-        let mut draw = seen.draw(0x6465_7465);
-        let position = seen.position(source, exposure);
-        let (_, x, y) = pixel(source, exposure);
-        let magpsf = mag(seen.flux.abs());
-        let sigma = mag_err(seen.flux.abs(), seen.err);
-        let magap = magpsf + 0.35 * sigma * draw.normal();
-        let magapbig = magpsf + 0.5 * sigma * draw.normal();
-        let fwhm = exposure.seeing / PIXEL_ARCSEC * draw.between(0.9, 1.15);
-        let (aimage, bimage) = (
-            fwhm * draw.between(0.27, 0.4),
-            fwhm * draw.between(0.24, 0.3),
-        );
-        let nearest = nearest(source, exposure.band);
-        let edge = x.min(y).min(3072.0 - x).min(3080.0 - y).max(0.0);
-        let bogus = source.class == Class::Bogus;
-        let shape = [
-            if bogus {
-                draw.between(2.0, 30.0)
-            } else {
-                draw.between(0.8, 4.0)
-            },
-            magap,
-            1.25 * sigma,
-            nearest.distance_arcsec / PIXEL_ARCSEC,
-            nearest.mag,
-            0.02 + 0.02 * draw.unit(),
-            draw.between(0.4, 1.4),
-            draw.between(-0.1, 0.15),
-            0.3 * draw.normal(),
-            magap - magpsf,
-            fwhm,
-            if bogus {
-                draw.between(0.0, 0.8)
-            } else {
-                draw.between(0.9, 1.0)
-            },
-            edge,
-            exposure.depth - magap,
-            draw.between(0.6, 1.1),
-            aimage,
-            bimage,
-            aimage / fwhm,
-            bimage / fwhm,
-            aimage / bimage,
-        ]
-        .map(|value| value as f32);
-        let score = seen.score(source);
-        Self {
-            pixel: [x as f32, y as f32],
-            ra: position.ra,
-            dec: position.dec,
-            magnitude: [magpsf as f32, sigma as f32],
-            shape,
-            nneg: if bogus {
-                6 + draw.below(8) as i64
-            } else {
-                draw.below(5) as i64
-            },
-            nbad: if bogus { draw.below(3) as i64 } else { 0 },
-            rb: (score * draw.between(0.75, 1.0)) as f32,
-            aperture: [
-                if bogus {
-                    draw.between(0.1, 0.8) as f32
-                } else {
-                    1.0
-                },
-                magapbig as f32,
-                (1.5 * sigma) as f32,
-            ],
-            nearest,
-            scorr: seen.snr() * draw.between(0.95, 1.1),
-        }
-    }
 }
 
 /// Name of a difference image.
@@ -426,117 +300,4 @@ fn calibration(out: &mut Datum, alert: &Alert<'_>, found: &Detection, draw: &mut
     out.some_float(30.0);
     out.some_float(seen.score(source) as f32);
     out.text("d6_m7");
-}
-
-fn history(out: &mut Datum, alert: &Alert<'_>) {
-    let mut items = Datum::with_capacity(16_000);
-    let mut count = 0;
-    for (exposure, seen) in alert.within(HISTORY_D) {
-        match seen {
-            Some(seen) if seen.is_detection() => {
-                earlier_detection(&mut items, alert.source, exposure, seen)
-            }
-            _ => upper_limit(&mut items, alert.source, exposure),
-        }
-        count += 1;
-    }
-    out.some_array(count, &items.0);
-}
-
-fn earlier_detection(out: &mut Datum, source: &Source, exposure: &Exposure, seen: &Observation) {
-    let rcid = source.slot % 64;
-    let found = Detection::new(source, exposure, seen);
-    exposure_start(out, exposure, rcid);
-    out.some_long(candid(exposure, source.slot));
-    out.some_text(direction(seen));
-    exposure_place(out, exposure, rcid, Some(tblid(source.slot)));
-    out.some_floats(&found.pixel);
-    out.some_double(found.ra);
-    out.some_double(found.dec);
-    out.some_floats(&found.magnitude);
-    out.some_floats(&found.shape);
-    out.some_long(found.nneg);
-    out.some_long(found.nbad);
-    out.some_float(found.rb);
-    // The survey leaves the Solar System out of histories.
-    out.nulls(3);
-    out.some_floats(&found.aperture);
-    out.some_double(found.nearest.ra);
-    out.some_double(found.nearest.dec);
-    out.some_double(found.scorr);
-    exposure_end(out, exposure);
-}
-
-fn upper_limit(out: &mut Datum, source: &Source, exposure: &Exposure) {
-    let rcid = source.slot % 64;
-    exposure_start(out, exposure, rcid);
-    // candid, isdiffpos.
-    out.nulls(2);
-    exposure_place(out, exposure, rcid, None);
-    // xpos to scorr.
-    out.nulls(38);
-    exposure_end(out, exposure);
-}
-
-fn exposure_end(out: &mut Datum, exposure: &Exposure) {
-    out.some_floats(&zero_point(exposure));
-    out.some_floats(&color_term(exposure));
-    out.text(RB_VERSION);
-}
-
-/// Forced photometry, the latest first.
-fn forced(out: &mut Datum, alert: &Alert<'_>) {
-    let mut items = Datum::with_capacity(10_000);
-    let mut count = 0;
-    for (exposure, seen) in alert.within(HISTORY_D).rev() {
-        // One image in seven has no forced photometry.
-        if exposure.key % 7 != 0 {
-            forced_point(&mut items, alert.source, exposure, seen);
-            count += 1;
-        }
-    }
-    out.some_array(count, &items.0);
-}
-
-fn forced_point(out: &mut Datum, source: &Source, exposure: &Exposure, seen: Option<&Observation>) {
-    let rcid = source.slot % 64;
-    let mut draw = Draw::at(&[source.key, exposure.key, 0x666f_7263]);
-    out.some_long(i64::from(field(exposure)));
-    out.some_long(i64::from(rcid));
-    out.long(fid(exposure.band));
-    out.long(pid(exposure, rcid));
-    out.long(rfid(exposure, rcid));
-    // Counts of a flux f [nJy]: 10^((zp - mag) / 2.5).
-    let counts_per_njy = libm::exp((exposure.zero_point - 31.4) * (std::f64::consts::LN_10 / 2.5));
-    let failed = draw.unit() < 0.08;
-    let sigma = exposure.sigma_njy * counts_per_njy;
-    out.some_floats(&[
-        exposure.seeing as f32,
-        160.0 + (60.0 * draw.unit()) as f32,
-        (sigma / 5.5) as f32,
-    ]);
-    out.some_floats(&zero_point(exposure));
-    out.some_floats(&color_term(exposure));
-    out.some_floats(&[30.0, 0.099, 0.104, exposure.depth as f32]);
-    out.long(1);
-    out.double(exposure.jd_utc);
-    let (flux, err) = seen.map_or(
-        (exposure.sigma_njy * draw.normal(), exposure.sigma_njy),
-        |seen| (seen.flux, seen.err),
-    );
-    if failed {
-        out.some_floats(&[ABSENT_FLUX, ABSENT_FLUX]);
-        out.some_text("61");
-    } else {
-        out.some_floats(&[
-            (flux * counts_per_njy) as f32,
-            (err * counts_per_njy) as f32,
-        ]);
-        out.some_text("0");
-    }
-    let nearest = nearest(source, exposure.band);
-    out.some_float(nearest.distance_arcsec as f32);
-    out.double(nearest.ra);
-    out.double(nearest.dec);
-    out.some_floats(&[nearest.mag as f32, 0.03, 0.55, 0.02]);
 }

@@ -182,3 +182,20 @@ fn kilonovae_fade_fast_and_redden() {
         );
     }
 }
+
+#[test]
+fn the_demo_night_has_enough_for_every_filter() {
+    let mut classes: BTreeMap<(SimSurvey, &str), usize> = BTreeMap::new();
+    for visit in Simulator::new(SimulationConfig::default()) {
+        for packet in &visit.packets {
+            *classes
+                .entry((packet.survey, packet.truth.class))
+                .or_default() += 1;
+        }
+    }
+    println!("{classes:?}");
+    for survey in [SimSurvey::Ztf, SimSurvey::Lsst] {
+        assert!(classes[&(survey, "kilonova")] >= 2, "{classes:?}");
+        assert!(classes[&(survey, "supernova_ia")] >= 50, "{classes:?}");
+    }
+}
