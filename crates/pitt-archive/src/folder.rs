@@ -24,6 +24,8 @@ use object_store::{
     PutMode, PutMultipartOptions, PutOptions, PutPayload, PutResult, Result, UploadPart,
 };
 
+use crate::crash;
+
 /// The whole file system as an object store with synced writes: object paths are absolute.
 #[derive(Debug, Clone)]
 pub struct SyncedFolder {
@@ -61,6 +63,7 @@ fn write_synced(target: &FsPath, payload: &PutPayload, create: bool) -> std::io:
     std::fs::create_dir_all(folder)?;
     let staged = folder.join(format!(".tmp-{}", uuid::Uuid::new_v4()));
     let written = stage(&staged, payload).and_then(|()| {
+        crash::point("log-before-name");
         if create {
             std::fs::hard_link(&staged, target)
         } else {
@@ -72,6 +75,7 @@ fn write_synced(target: &FsPath, payload: &PutPayload, create: bool) -> std::io:
         let _ = std::fs::remove_file(&staged);
     }
     written?;
+    crash::point("log-after-name");
     sync_folder(folder)
 }
 

@@ -21,6 +21,7 @@ use parquet::file::statistics::Statistics;
 use serde_json::{Map, Value, json};
 use xxhash_rust::xxh3::Xxh3;
 
+use crate::crash;
 use crate::error::ArchiveError;
 use crate::folder::sync_folder;
 
@@ -170,6 +171,7 @@ impl PartWriter {
             hash: sink.hash.digest(),
         };
         let path = self.folder.join(name.to_string());
+        crash::point("file-before-name");
         std::fs::rename(&self.staged, &path).map_err(ArchiveError::io(&path))?;
         sync_folder(&self.folder).map_err(ArchiveError::io(&self.folder))?;
         Ok(Part {

@@ -49,6 +49,7 @@ pub(crate) fn columns_of(
         .map_err(ArchiveError::parquet(path))?;
     let mut sorted = roots.clone();
     sorted.sort_unstable();
+    sorted.dedup();
     let order: Vec<usize> = roots
         .iter()
         .map(|root| sorted.iter().position(|s| s == root).unwrap_or(0))

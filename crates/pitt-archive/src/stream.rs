@@ -100,6 +100,8 @@ impl Stream {
         }
         if let Some(writer) = &mut self.current {
             writer.note(key, value);
+            // No two files of a table are equal, not even empty ones.
+            writer.note("pitt.commit", self.commit.to_string());
         }
         self.close()
     }

@@ -195,10 +195,10 @@ pub(super) fn check_strays(archive: &Archive, listing: &Listing) -> Check {
                 continue;
             }
             match (hash(&path), PartName::parse(&name)) {
+                (Ok(found), Some(own)) if own.hash == found => harmless += 1,
                 (Ok(found), _) if hashes.contains(&found) => {
                     check.wrong(|| format!("{} repeats a listed file", path.display()));
                 }
-                (Ok(found), Some(own)) if own.hash == found => harmless += 1,
                 _ => check.wrong(|| format!("{} is not a file of ours", path.display())),
             }
         }

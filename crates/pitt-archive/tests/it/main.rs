@@ -1,4 +1,9 @@
 //! Tests of the archive as its callers see it.
 
+mod crash;
+mod damage;
+mod failure;
 mod journey;
 mod night;
+mod real;
+mod tools;

@@ -8,7 +8,7 @@ use pitt_archive::{Archive, ArchiveOptions, Match, Writer};
 use pitt_simulate::{SimulationConfig, Simulator, lsst_schema};
 
 /// A simulated night of both surveys: `alerts` packets, one partition a survey, some bad, some twice.
-pub fn night(alerts: u32) -> Vec<Packet> {
+pub(crate) fn night(alerts: u32) -> Vec<Packet> {
     let config = SimulationConfig {
         visits_per_night: 4,
         alerts_per_visit: alerts.div_ceil(8),
@@ -20,7 +20,7 @@ pub fn night(alerts: u32) -> Vec<Packet> {
 }
 
 /// All packets of a simulation.
-pub fn simulate(config: SimulationConfig) -> Vec<Packet> {
+pub(crate) fn simulate(config: SimulationConfig) -> Vec<Packet> {
     let mut simulator = Simulator::new(config);
     let mut offsets = std::collections::HashMap::new();
     let mut packets = Vec::new();
@@ -44,7 +44,7 @@ pub fn simulate(config: SimulationConfig) -> Vec<Packet> {
 }
 
 /// A decoder that knows the simulator's schemas.
-pub fn decoder() -> Decoder {
+pub(crate) fn decoder() -> Decoder {
     let store = SchemaStore::new();
     let (id, json) = lsst_schema();
     store.insert(id, json).unwrap();
@@ -52,7 +52,7 @@ pub fn decoder() -> Decoder {
 }
 
 /// A filter that takes every third alert, by its id alone.
-pub fn every_third(decoded: &Decoded) -> Vec<Match> {
+pub(crate) fn every_third(decoded: &Decoded) -> Vec<Match> {
     let mut matches = Vec::new();
     for batch in &decoded.batches {
         let Some(ids) = batch.records.column_by_name("alert_id") else {
@@ -71,12 +71,12 @@ pub fn every_third(decoded: &Decoded) -> Vec<Match> {
     matches
 }
 
-pub fn open(folder: &Path) -> Archive {
+pub(crate) fn open(folder: &Path) -> Archive {
     Archive::open(folder.to_str().unwrap(), ArchiveOptions::default()).unwrap()
 }
 
 /// Appends what the writer does not have yet, in chunks, with a commit after each.
-pub fn ingest(writer: &mut Writer, packets: &[Packet], chunk: usize) {
+pub(crate) fn ingest(writer: &mut Writer, packets: &[Packet], chunk: usize) {
     let mut decoder = decoder();
     for packets in packets.chunks(chunk) {
         let mut fresh = Vec::new();
@@ -93,10 +93,40 @@ pub fn ingest(writer: &mut Writer, packets: &[Packet], chunk: usize) {
 }
 
 /// An archive of these packets.
-pub fn archive_of(folder: &Path, packets: &[Packet], chunk: usize) -> Archive {
+pub(crate) fn archive_of(folder: &Path, packets: &[Packet], chunk: usize) -> Archive {
     let archive = open(folder);
     let mut writer = archive.writer().unwrap();
     ingest(&mut writer, packets, chunk);
     drop(writer);
     archive
+}
+
+/// Some columns of a table's rows as text, sorted.
+pub(crate) fn rows_of(archive: &Archive, table: &str, columns: &[&str]) -> Vec<String> {
+    let mut rows = Vec::new();
+    for file in archive.snapshot(table).unwrap().unwrap().files {
+        let file = std::fs::File::open(&file.path).unwrap();
+        let builder = parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder::try_new(file).unwrap();
+        for batch in builder.build().unwrap() {
+            let batch = batch.unwrap();
+            let formats: Vec<_> = columns
+                .iter()
+                .map(|c| {
+                    let column = batch.column_by_name(c).unwrap();
+                    arrow_cast::display::ArrayFormatter::try_new(column, &Default::default()).unwrap()
+                })
+                .collect();
+            for i in 0..batch.num_rows() {
+                rows.push(formats.iter().map(|f| f.value(i).to_string()).collect::<Vec<_>>().join(" "));
+            }
+        }
+    }
+    rows.sort();
+    rows
+}
+
+/// Proves the archive, or says what is wrong with it.
+pub(crate) fn prove(archive: &Archive) {
+    let report = archive.verify(&mut |_, _| {}).unwrap();
+    assert!(report.ok(), "{report}");
 }
