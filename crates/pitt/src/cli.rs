@@ -339,9 +339,12 @@ pub struct Simulate {
     /// Only this survey [default: both]
     #[arg(long, value_enum)]
     pub survey: Option<SurveyName>,
-    /// One .tar a visit in place of one file an alert
-    #[arg(long)]
-    pub tar: bool,
+    /// Damaged packets in a million
+    #[arg(long, default_value_t = 1000, value_name = "N")]
+    pub bad_per_million: u32,
+    /// Packets in a million that are sent twice
+    #[arg(long, default_value_t = 1000, value_name = "N")]
+    pub duplicates_per_million: u32,
     /// Print what was written as JSON
     #[arg(long)]
     pub json: bool,

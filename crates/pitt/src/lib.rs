@@ -12,10 +12,31 @@
 //! # Ok::<(), pitt::config::ConfigError>(())
 //! ```
 
+pub mod broker;
+pub mod catalogs;
 pub mod cli;
+pub mod command;
 pub mod config;
+pub mod filters;
 pub mod pipeline;
 pub mod plot;
 pub mod screen;
 pub mod source;
+pub mod stored;
 pub mod suggest;
+
+/// Sends log lines to stderr: warnings and errors, more with `-v`; `PITT_LOG` chooses otherwise (`PITT_LOG=pitt=debug`).
+pub fn log_to_stderr(verbose: u8) {
+    let usual = match verbose {
+        0 => "warn,deltalake_core=error",
+        1 => "info,deltalake_core=warn",
+        _ => "debug",
+    };
+    let filter = tracing_subscriber::EnvFilter::try_from_env("PITT_LOG")
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(usual));
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_target(false)
+        .init();
+}

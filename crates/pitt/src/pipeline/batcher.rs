@@ -32,7 +32,16 @@ impl Batcher {
         stop: Stop,
     ) -> Self {
         let opened = Instant::now();
-        Self { limits, queues, next: 0, batch: vec![], bytes: 0, opened, counters, stop }
+        Self {
+            limits,
+            queues,
+            next: 0,
+            batch: vec![],
+            bytes: 0,
+            opened,
+            counters,
+            stop,
+        }
     }
 
     /// Sends what has come together so far.
@@ -55,7 +64,11 @@ impl Batcher {
     }
 
     fn flow(&self) -> ControlFlow<()> {
-        if self.stop.asked() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        if self.stop.asked() {
+            ControlFlow::Break(())
+        } else {
+            ControlFlow::Continue(())
+        }
     }
 }
 
@@ -87,7 +100,11 @@ impl Outlet for Batcher {
                 return ControlFlow::Continue(());
             }
             let open = self.limits.age.saturating_sub(self.opened.elapsed());
-            let nap = if self.batch.is_empty() { self.limits.age } else { open };
+            let nap = if self.batch.is_empty() {
+                self.limits.age
+            } else {
+                open
+            };
             std::thread::sleep(left.min(nap).min(Duration::from_millis(50)));
         }
     }

@@ -44,7 +44,10 @@ impl Counters {
     /// All zero, for so many filters.
     pub fn new(filters: usize) -> Self {
         let matches = (0..filters).map(|_| Counter::default()).collect();
-        Self { matches, ..Self::default() }
+        Self {
+            matches,
+            ..Self::default()
+        }
     }
 
     /// Matches of one filter so far.
@@ -61,7 +64,10 @@ impl Counters {
 
     /// A copy of the times so far.
     pub fn latency(&self) -> Latency {
-        self.latency.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.latency
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 
     /// Adds the times of a batch: receipt of each packet, and when its filters were done.

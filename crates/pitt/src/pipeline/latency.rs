@@ -11,7 +11,10 @@ const PER_OCTAVE: f64 = 8.0;
 
 impl Default for Latency {
     fn default() -> Self {
-        Self { counts: vec![0; 48 * PER_OCTAVE as usize], total: 0 }
+        Self {
+            counts: vec![0; 48 * PER_OCTAVE as usize],
+            total: 0,
+        }
     }
 }
 

@@ -101,7 +101,13 @@ pub trait Store {
     ///
     /// # Errors
     /// It cannot be written: the run ends.
-    fn append(&mut self, packets: &[Packet], decoded: &Decoded, hits: &[Hit], counters: &Counters) -> Result<()>;
+    fn append(
+        &mut self,
+        packets: &[Packet],
+        decoded: &Decoded,
+        hits: &[Hit],
+        counters: &Counters,
+    ) -> Result<()>;
 
     /// Commits if it is time to.
     ///
@@ -171,7 +177,11 @@ pub fn run(
 }
 
 fn joined<T>(outcome: std::thread::Result<Result<T>>, who: &str) -> Result<T> {
-    outcome.unwrap_or_else(|_| Err(anyhow!("the {who} thread panicked (please report this as a bug)")))
+    outcome.unwrap_or_else(|_| {
+        Err(anyhow!(
+            "the {who} thread panicked (please report this as a bug)"
+        ))
+    })
 }
 
 fn worker_loop(
@@ -183,14 +193,25 @@ fn worker_loop(
     for packets in packets {
         let (decoded, hits) = worker.work(&packets)?;
         counters.add_latencies(packets.iter().map(|packet| packet.received_us), now_us());
-        if results.send(Worked { packets, decoded, hits }).is_err() {
+        if results
+            .send(Worked {
+                packets,
+                decoded,
+                hits,
+            })
+            .is_err()
+        {
             break;
         }
     }
     Ok(())
 }
 
-fn writer_loop(outputs: &[Receiver<Worked>], store: &mut dyn Store, counters: &Counters) -> Result<()> {
+fn writer_loop(
+    outputs: &[Receiver<Worked>],
+    store: &mut dyn Store,
+    counters: &Counters,
+) -> Result<()> {
     for output in outputs.iter().cycle() {
         let worked = loop {
             match output.recv_timeout(BEAT) {
@@ -199,8 +220,17 @@ fn writer_loop(outputs: &[Receiver<Worked>], store: &mut dyn Store, counters: &C
                 Err(RecvTimeoutError::Disconnected) => break None,
             }
         };
-        let Some(Worked { packets, decoded, hits }) = worked else { break };
-        store.append(&packets, &decoded, &hits, counters).context("cannot write to the archive")?;
+        let Some(Worked {
+            packets,
+            decoded,
+            hits,
+        }) = worked
+        else {
+            break;
+        };
+        store
+            .append(&packets, &decoded, &hits, counters)
+            .context("cannot write to the archive")?;
         store.commit_due().context("cannot commit")?;
     }
     store.commit().context("cannot commit")
@@ -219,7 +249,10 @@ mod tests {
     impl Worker for Slow {
         fn work(&mut self, packets: &[Packet]) -> Result<(Decoded, Vec<Hit>)> {
             std::thread::sleep(self.0);
-            match packets.iter().any(|packet| packet.bytes.starts_with(b"fail")) {
+            match packets
+                .iter()
+                .any(|packet| packet.bytes.starts_with(b"fail"))
+            {
                 true => Err(anyhow!("failed at {}", packets[0].position.offset)),
                 false => Ok((Decoded::default(), vec![])),
             }
@@ -233,8 +266,15 @@ mod tests {
     }
 
     impl Store for Shelf {
-        fn append(&mut self, packets: &[Packet], _: &Decoded, _: &[Hit], _: &Counters) -> Result<()> {
-            self.offsets.extend(packets.iter().map(|packet| packet.position.offset));
+        fn append(
+            &mut self,
+            packets: &[Packet],
+            _: &Decoded,
+            _: &[Hit],
+            _: &Counters,
+        ) -> Result<()> {
+            self.offsets
+                .extend(packets.iter().map(|packet| packet.position.offset));
             Ok(())
         }
 
@@ -249,15 +289,30 @@ mod tests {
     }
 
     fn packet(offset: i64, bytes: &'static [u8]) -> Packet {
-        let position = Position { partition: "test".into(), offset };
-        Packet { position, name: "test".into(), received_us: now_us(), bytes: bytes.into() }
+        let position = Position {
+            partition: "test".into(),
+            offset,
+        };
+        Packet {
+            position,
+            name: "test".into(),
+            received_us: now_us(),
+            bytes: bytes.into(),
+        }
     }
 
-    const LIMITS: BatchLimits =
-        BatchLimits { alerts: 10, bytes: 1 << 20, age: Duration::from_millis(20), queue: 1 };
+    const LIMITS: BatchLimits = BatchLimits {
+        alerts: 10,
+        bytes: 1 << 20,
+        age: Duration::from_millis(20),
+        queue: 1,
+    };
 
     fn workers() -> Vec<Box<dyn Worker>> {
-        vec![Box::new(Slow(Duration::from_millis(3))), Box::new(Slow(Duration::ZERO))]
+        vec![
+            Box::new(Slow(Duration::from_millis(3))),
+            Box::new(Slow(Duration::ZERO)),
+        ]
     }
 
     #[test]
@@ -269,7 +324,16 @@ mod tests {
             }
             Ok(SourceReport::default())
         };
-        run(source, workers(), &mut shelf, LIMITS, &counters, &stop, |_| {}).unwrap();
+        run(
+            source,
+            workers(),
+            &mut shelf,
+            LIMITS,
+            &counters,
+            &stop,
+            |_| {},
+        )
+        .unwrap();
         assert_eq!(shelf.offsets, (0..1005).collect::<Vec<_>>());
         assert_eq!((shelf.committed, counters.received.get()), (1005, 1005));
     }
@@ -282,7 +346,16 @@ mod tests {
             let _ = outlet.pause(Duration::from_millis(300));
             Ok(SourceReport::default())
         };
-        run(source, workers(), &mut shelf, LIMITS, &counters, &stop, |_| {}).unwrap();
+        run(
+            source,
+            workers(),
+            &mut shelf,
+            LIMITS,
+            &counters,
+            &stop,
+            |_| {},
+        )
+        .unwrap();
         assert!(counters.latency().quantile_ms(1.0).unwrap() < 250.0);
     }
 
@@ -300,7 +373,16 @@ mod tests {
             }
             Ok(SourceReport::default())
         };
-        run(source, workers(), &mut shelf, LIMITS, &counters, &stop, |_| {}).unwrap();
+        run(
+            source,
+            workers(),
+            &mut shelf,
+            LIMITS,
+            &counters,
+            &stop,
+            |_| {},
+        )
+        .unwrap();
         assert_eq!(shelf.offsets, (0..334).collect::<Vec<_>>());
     }
 
@@ -316,7 +398,16 @@ mod tests {
             }
             Ok(SourceReport::default())
         };
-        let error = run(source, workers(), &mut shelf, LIMITS, &counters, &stop, |_| {}).unwrap_err();
+        let error = run(
+            source,
+            workers(),
+            &mut shelf,
+            LIMITS,
+            &counters,
+            &stop,
+            |_| {},
+        )
+        .unwrap_err();
         assert_eq!(error.to_string(), "failed at 50");
         assert!(shelf.committed <= 50);
     }

@@ -147,7 +147,7 @@ impl StampPanel {
         };
         let (left, y) = (image.left + 12.0, image.bottom - 14.0);
         let right = left + length * per_arcsec;
-        let text = format!("{length:.0}″");
+        let text = format!("{length:.0}\"");
         let wide = (right - left).max(canvas.text_width(&text, 12.5));
         let behind = Frame {
             left: left - 6.0,

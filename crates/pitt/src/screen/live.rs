@@ -62,9 +62,15 @@ impl Live {
     fn draw(&mut self, counters: &Counters) {
         let now = Instant::now();
         self.drawn = Some(now);
-        self.recent.push((now, counters.received.get(), counters.bytes.get()));
-        self.recent.retain(|(time, ..)| now.duration_since(*time) <= RATE_SPAN);
-        let text = if self.terminal { self.picture(counters) } else { self.line(counters) };
+        self.recent
+            .push((now, counters.received.get(), counters.bytes.get()));
+        self.recent
+            .retain(|(time, ..)| now.duration_since(*time) <= RATE_SPAN);
+        let text = if self.terminal {
+            self.picture(counters)
+        } else {
+            self.line(counters)
+        };
         let mut out = io::stderr().lock();
         // A terminal that is gone is no reason to stop the broker.
         let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
@@ -80,12 +86,17 @@ impl Live {
             let seconds = self.begin.elapsed().as_secs_f64().max(1e-3);
             return (last.1 as f64 / seconds, last.2 as f64 / seconds);
         }
-        ((last.1 - first.1) as f64 / seconds, (last.2 - first.2) as f64 / seconds)
+        (
+            (last.1 - first.1) as f64 / seconds,
+            (last.2 - first.2) as f64 / seconds,
+        )
     }
 
     fn line(&self, counters: &Counters) -> String {
         let latency = counters.latency();
-        let matches: u64 = (0..self.filters.len()).map(|filter| counters.matches(filter)).sum();
+        let matches: u64 = (0..self.filters.len())
+            .map(|filter| counters.matches(filter))
+            .sum();
         format!(
             "{:>4} s  {} received  {:.0}/s  {} stored  {} duplicates  {} quarantined  {} matches  p50 {}  p99 {}\n",
             self.begin.elapsed().as_secs(),
@@ -103,7 +114,11 @@ impl Live {
     /// The whole view, after the moves that put it over the last one.
     fn picture(&mut self, counters: &Counters) -> String {
         let body = self.body(counters);
-        let mut text = if self.lines > 0 { format!("\x1b[{}A", self.lines) } else { String::new() };
+        let mut text = if self.lines > 0 {
+            format!("\x1b[{}A", self.lines)
+        } else {
+            String::new()
+        };
         self.lines = body.lines().count();
         for line in body.lines() {
             text.push_str("\x1b[2K");
@@ -150,14 +165,21 @@ impl Live {
         };
         let share = (received as f64 / expected as f64).min(1.0);
         let full = (share * 50.0).round() as usize;
-        let bar = format!("\x1b[32m{}\x1b[2m{}\x1b[0m", "━".repeat(full), "─".repeat(50 - full));
+        let bar = format!(
+            "\x1b[32m{}\x1b[2m{}\x1b[0m",
+            "━".repeat(full),
+            "─".repeat(50 - full)
+        );
         format!("  {bar} {:.0} %\n", share * 100.0)
     }
 
     fn matches(&self, counters: &Counters) -> String {
         let stored = counters.stored.get().max(1) as f64;
-        let mut table =
-            Table::new([("  filter", Align::Left), ("matches", Align::Right), ("share", Align::Right)]);
+        let mut table = Table::new([
+            ("  filter", Align::Left),
+            ("matches", Align::Right),
+            ("share", Align::Right),
+        ]);
         let mut row = |name: &str, matches: u64| {
             let share = format!("{:.2} %", 100.0 * matches as f64 / stored);
             table.row([format!("  {name}"), count(matches), share]);

@@ -1,5 +1,6 @@
 //! What people see: tables, numbers, the live view.
 
+pub mod cell;
 pub mod live;
 mod table;
 
@@ -72,9 +73,18 @@ mod tests {
 
     #[test]
     fn numbers_read_well() {
-        assert_eq!([count(7), count(1234), count(1_234_567)], ["7", "1,234", "1,234,567"]);
-        assert_eq!([bytes(12), bytes(76_000), bytes(3_200_000_000)], ["12 B", "76.0 kB", "3.2 GB"]);
+        assert_eq!(
+            [count(7), count(1234), count(1_234_567)],
+            ["7", "1,234", "1,234,567"]
+        );
+        assert_eq!(
+            [bytes(12), bytes(76_000), bytes(3_200_000_000)],
+            ["12 B", "76.0 kB", "3.2 GB"]
+        );
         assert_eq!(milliseconds(Some(1234.0)), "1.2 s");
-        assert_eq!([counted(1, "alert"), counted(2, "alert")], ["1 alert", "2 alerts"]);
+        assert_eq!(
+            [counted(1, "alert"), counted(2, "alert")],
+            ["1 alert", "2 alerts"]
+        );
     }
 }

@@ -19,8 +19,14 @@ pub struct Table {
 impl Table {
     /// A table with these columns.
     pub fn new(columns: impl IntoIterator<Item = (impl Into<String>, Align)>) -> Self {
-        let columns = columns.into_iter().map(|(name, align)| (name.into(), align)).collect();
-        Self { columns, rows: vec![] }
+        let columns = columns
+            .into_iter()
+            .map(|(name, align)| (name.into(), align))
+            .collect();
+        Self {
+            columns,
+            rows: vec![],
+        }
     }
 
     /// Adds a row, one text a column.
@@ -38,10 +44,14 @@ impl Table {
         let header: Vec<String> = self.columns.iter().map(|(name, _)| name.clone()).collect();
         let lines = || std::iter::once(&header).chain(&self.rows);
         let width = |column: usize| {
-            lines().filter_map(|line| line.get(column)).map(|text| text.chars().count()).max()
+            lines()
+                .filter_map(|line| line.get(column))
+                .map(|text| text.chars().count())
+                .max()
         };
-        let widths: Vec<usize> =
-            (0..self.columns.len()).map(|column| width(column).unwrap_or(0)).collect();
+        let widths: Vec<usize> = (0..self.columns.len())
+            .map(|column| width(column).unwrap_or(0))
+            .collect();
         let mut text = String::new();
         for line in lines() {
             let mut out = String::new();

@@ -26,7 +26,11 @@ pub enum Kind {
 
 /// What a file is, by its name alone, so that a number given to a packet never changes its meaning.
 pub fn kind(path: &Path) -> Kind {
-    let name = path.file_name().unwrap_or_default().to_string_lossy().to_lowercase();
+    let name = path
+        .file_name()
+        .unwrap_or_default()
+        .to_string_lossy()
+        .to_lowercase();
     let ends = |endings: &[&str]| endings.iter().any(|ending| name.ends_with(ending));
     if name.starts_with('.') {
         Kind::Other
@@ -84,19 +88,24 @@ impl Files {
         };
         files.look()?;
         for (root, (manifest, next)) in &mut files.folders {
-            let stands = positions.next_offset(&partition(root)).max(0);
-            *next = usize::try_from(stands).unwrap_or(usize::MAX).min(manifest.names().len());
+            let stands = positions.next_offset(&partition(root))?.max(0);
+            *next = usize::try_from(stands)
+                .unwrap_or(usize::MAX)
+                .min(manifest.names().len());
             files.report.passed_over += *next as u64;
         }
         for (path, next) in &mut files.tarballs {
-            *next = Some(positions.next_offset(&format!("tar:{}", path.display())));
+            *next = Some(positions.next_offset(&format!("tar:{}", path.display()))?);
         }
         Ok(files)
     }
 
     /// Loose files still to be read; tarballs do not say how many packets they hold.
     pub fn waiting(&self) -> u64 {
-        self.folders.values().map(|(manifest, next)| (manifest.names().len() - next) as u64).sum()
+        self.folders
+            .values()
+            .map(|(manifest, next)| (manifest.names().len() - next) as u64)
+            .sum()
     }
 
     /// Hands out every packet, then ends, or stays if it follows.
@@ -105,7 +114,9 @@ impl Files {
     /// A path is gone, or the list of files cannot be kept.
     pub fn run(mut self, outlet: &mut dyn Outlet) -> Result<SourceReport, SourceError> {
         while self.loose(outlet).is_continue() && self.packed(outlet).is_continue() {
-            let Some(wait) = self.options.follow else { break };
+            let Some(wait) = self.options.follow else {
+                break;
+            };
             if outlet.pause(wait).is_break() {
                 break;
             }
@@ -129,7 +140,10 @@ impl Files {
             let partition: Arc<str> = partition(root).into();
             for name in &manifest.names()[*next..] {
                 let packet = Packet {
-                    position: Position { partition: partition.clone(), offset: *next as i64 },
+                    position: Position {
+                        partition: partition.clone(),
+                        offset: *next as i64,
+                    },
                     name: name.to_string_lossy().into(),
                     received_us: now_us(),
                     bytes: content(&root.join(name), &mut self.report),
@@ -167,9 +181,17 @@ impl Files {
 
 impl Look {
     fn path(&mut self, path: &Path, max_bytes: u64) -> Result<(), SourceError> {
-        let failed = |source| SourceError::Path { path: path.display().to_string(), source };
+        let failed = |source| SourceError::Path {
+            path: path.display().to_string(),
+            source,
+        };
         let path = std::fs::canonicalize(path).map_err(failed)?;
-        let root = if path.is_file() { path.parent().unwrap_or(&path) } else { &path }.to_owned();
+        let root = if path.is_file() {
+            path.parent().unwrap_or(&path)
+        } else {
+            &path
+        }
+        .to_owned();
         if path.is_dir() {
             self.loose.entry(root.clone()).or_default();
         }
@@ -188,7 +210,11 @@ impl Look {
             match kind(entry.path()) {
                 Kind::Tarball => self.tarballs.push(entry.into_path()),
                 Kind::Packet if size <= max_bytes => {
-                    let name = entry.path().strip_prefix(&root).unwrap_or(entry.path()).to_owned();
+                    let name = entry
+                        .path()
+                        .strip_prefix(&root)
+                        .unwrap_or(entry.path())
+                        .to_owned();
                     self.loose.entry(root.clone()).or_default().push(name);
                 }
                 _ => *self.left_out.entry(ending(entry.path())).or_default() += 1,
@@ -205,7 +231,11 @@ fn partition(root: &Path) -> String {
 fn ending(path: &Path) -> String {
     match path.extension() {
         Some(ending) => format!(".{}", ending.to_string_lossy()),
-        None => path.file_name().unwrap_or_default().to_string_lossy().into_owned(),
+        None => path
+            .file_name()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .into_owned(),
     }
 }
 

@@ -36,15 +36,23 @@ impl Manifest {
     pub fn open(sources: &Path, root: &Path) -> Result<Self, SourceError> {
         let hash = xxhash_rust::xxh3::xxh3_64(root.as_os_str().as_bytes());
         let path = sources.join(format!("{hash:016x}.list"));
-        let mut manifest =
-            Self { path, root: root.into(), names: vec![], known: HashSet::default() };
+        let mut manifest = Self {
+            path,
+            root: root.into(),
+            names: vec![],
+            known: HashSet::default(),
+        };
         if manifest.path.exists() {
             manifest.read()?;
         } else {
             fs::create_dir_all(sources).map_err(|source| manifest.failed(source))?;
             let title = format!("{TITLE}{}\n", escape(root));
-            manifest.write(title.as_bytes()).map_err(|source| manifest.failed(source))?;
-            File::open(sources).and_then(|folder| folder.sync_all()).ok();
+            manifest
+                .write(title.as_bytes())
+                .map_err(|source| manifest.failed(source))?;
+            File::open(sources)
+                .and_then(|folder| folder.sync_all())
+                .ok();
         }
         Ok(manifest)
     }
@@ -54,13 +62,16 @@ impl Manifest {
     /// # Errors
     /// The list cannot be written.
     pub fn add(&mut self, found: Vec<PathBuf>) -> Result<usize, SourceError> {
-        let mut new: Vec<PathBuf> =
-            found.into_iter().filter(|name| !self.known.contains(name)).collect();
+        let mut new: Vec<PathBuf> = found
+            .into_iter()
+            .filter(|name| !self.known.contains(name))
+            .collect();
         new.sort();
         new.dedup();
         let lines: String = new.iter().map(|name| escape(name) + "\n").collect();
         if !lines.is_empty() {
-            self.write(lines.as_bytes()).map_err(|source| self.failed(source))?;
+            self.write(lines.as_bytes())
+                .map_err(|source| self.failed(source))?;
         }
         let count = new.len();
         self.known.extend(new.iter().cloned());
@@ -75,17 +86,25 @@ impl Manifest {
 
     fn read(&mut self) -> Result<(), SourceError> {
         let bytes = fs::read(&self.path).map_err(|source| self.failed(source))?;
-        let whole = bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
+        let whole = bytes
+            .iter()
+            .rposition(|byte| *byte == b'\n')
+            .map_or(0, |at| at + 1);
         if whole < bytes.len() {
             let file = OpenOptions::new().write(true).open(&self.path);
-            file.and_then(|file| file.set_len(whole as u64)).map_err(|source| self.failed(source))?;
+            file.and_then(|file| file.set_len(whole as u64))
+                .map_err(|source| self.failed(source))?;
         }
         let text = String::from_utf8_lossy(&bytes[..whole]);
         let mut lines = text.lines();
         let title = format!("{TITLE}{}", escape(&self.root));
         match lines.next() {
             Some(first) if first == title => {}
-            None => return self.write(format!("{title}\n").as_bytes()).map_err(|e| self.failed(e)),
+            None => {
+                return self
+                    .write(format!("{title}\n").as_bytes())
+                    .map_err(|e| self.failed(e));
+            }
             Some(first) => return Err(self.foreign(1, format!("it begins with `{first}`"))),
         }
         for (index, line) in lines.enumerate() {
@@ -98,18 +117,28 @@ impl Manifest {
     }
 
     fn write(&self, bytes: &[u8]) -> std::io::Result<()> {
-        let mut file = OpenOptions::new().create(true).append(true).open(&self.path)?;
+        let mut file = OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(&self.path)?;
         file.seek(SeekFrom::End(0))?;
         file.write_all(bytes)?;
         file.sync_all()
     }
 
     fn failed(&self, source: std::io::Error) -> SourceError {
-        SourceError::Manifest { path: self.path.display().to_string(), source }
+        SourceError::Manifest {
+            path: self.path.display().to_string(),
+            source,
+        }
     }
 
     fn foreign(&self, line: usize, what: String) -> SourceError {
-        SourceError::ForeignManifest { path: self.path.display().to_string(), line, what }
+        SourceError::ForeignManifest {
+            path: self.path.display().to_string(),
+            line,
+            what,
+        }
     }
 }
 
@@ -144,7 +173,11 @@ mod tests {
     use super::*;
 
     fn names(manifest: &Manifest) -> Vec<String> {
-        manifest.names().iter().map(|name| name.display().to_string()).collect()
+        manifest
+            .names()
+            .iter()
+            .map(|name| name.display().to_string())
+            .collect()
     }
 
     #[test]
@@ -154,9 +187,17 @@ mod tests {
         let mut manifest = Manifest::open(folder.path(), root).unwrap();
         assert_eq!(manifest.add(vec!["c".into(), "b".into()]).unwrap(), 2);
         let mut again = Manifest::open(folder.path(), root).unwrap();
-        assert_eq!(again.add(vec!["a".into(), "b".into(), "new\nline %".into()]).unwrap(), 2);
+        assert_eq!(
+            again
+                .add(vec!["a".into(), "b".into(), "new\nline %".into()])
+                .unwrap(),
+            2
+        );
         assert_eq!(names(&again), ["b", "c", "a", "new\nline %"]);
-        assert_eq!(names(&Manifest::open(folder.path(), root).unwrap()), names(&again));
+        assert_eq!(
+            names(&Manifest::open(folder.path(), root).unwrap()),
+            names(&again)
+        );
     }
 
     #[test]
@@ -169,6 +210,9 @@ mod tests {
         let mut again = Manifest::open(folder.path(), root).unwrap();
         assert_eq!(names(&again), ["a"]);
         again.add(vec!["half".into()]).unwrap();
-        assert_eq!(names(&Manifest::open(folder.path(), root).unwrap()), ["a", "half"]);
+        assert_eq!(
+            names(&Manifest::open(folder.path(), root).unwrap()),
+            ["a", "half"]
+        );
     }
 }

@@ -32,12 +32,15 @@ pub trait Outlet {
 /// The next position of a partition that the archive does not have yet.
 pub trait Positions {
     /// 0 for a partition never seen.
-    fn next_offset(&self, partition: &str) -> i64;
+    ///
+    /// # Errors
+    /// The archive cannot be read.
+    fn next_offset(&self, partition: &str) -> Result<i64, SourceError>;
 }
 
 impl<F: Fn(&str) -> i64> Positions for F {
-    fn next_offset(&self, partition: &str) -> i64 {
-        self(partition)
+    fn next_offset(&self, partition: &str) -> Result<i64, SourceError> {
+        Ok(self(partition))
     }
 }
 
@@ -73,6 +76,14 @@ pub enum SourceError {
         /// Why.
         source: std::io::Error,
     },
+    /// The archive does not say where it stands.
+    #[error("cannot find where the archive stands in `{partition}`: {source}")]
+    Archive {
+        /// The partition asked for.
+        partition: String,
+        /// Why.
+        source: Box<pitt_archive::ArchiveError>,
+    },
     /// The list of discovered files was not written by us.
     #[error("`{path}`, line {line}: not a list of discovered files of this folder: {what}")]
     ForeignManifest {
@@ -87,6 +98,8 @@ pub enum SourceError {
 
 /// Now, as every `*_us` column has it: microseconds UTC since 1970.
 pub fn now_us() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let since = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
     i64::try_from(since.as_micros()).unwrap_or(i64::MAX)
 }

@@ -50,13 +50,29 @@ impl Simulated {
             path: sources.display().to_string(),
             source,
         })?;
-        let start = positions.next_offset(&partition);
+        let start = positions.next_offset(&partition)?;
         let visits_per_night = u64::from(config.visits_per_night) * config.surveys.len() as u64;
         let mut simulator = Simulator::new(config);
         let (visit, number) = last_visit_before(&notes, start);
         simulator.seek(visit);
         let partition = partition.into();
-        Ok(Self { simulator, partition, notes, visit, number, start, visits_per_night, rate })
+        Ok(Self {
+            simulator,
+            partition,
+            notes,
+            visit,
+            number,
+            start,
+            visits_per_night,
+            rate,
+        })
+    }
+
+    /// About how many packets of the night to come are in the archive already.
+    pub fn done_of_night(&self) -> u64 {
+        let visits = self.visit % self.visits_per_night;
+        let known = u64::try_from(self.start - self.number).unwrap_or(0);
+        visits * u64::from(self.simulator.config().alerts_per_visit) + known
     }
 
     /// Hands out packets to the end of the night that the archive stands in; the next run gives the next night.
@@ -68,14 +84,18 @@ impl Simulated {
         let (begin, mut given) = (Instant::now(), 0u64);
         let mut last = None;
         while last.is_none_or(|last| self.visit < last) {
-            let Some(visit) = self.simulator.next_visit() else { break };
+            let Some(visit) = self.simulator.next_visit() else {
+                break;
+            };
             self.note();
             self.visit += 1;
             let Visit { packets, .. } = visit;
             let ends = self.number + packets.len() as i64;
             if last.is_none() && ends > self.start {
-                last = Some((self.visit - 1) / self.visits_per_night * self.visits_per_night
-                    + self.visits_per_night);
+                last = Some(
+                    (self.visit - 1) / self.visits_per_night * self.visits_per_night
+                        + self.visits_per_night,
+                );
             }
             for packet in packets {
                 let number = self.number;
@@ -91,7 +111,10 @@ impl Simulated {
                 report.packets += 1;
                 let name = format!("{}/{}", packet.survey, packet.truth.alert_id);
                 let packet = Packet {
-                    position: Position { partition: self.partition.clone(), offset: number },
+                    position: Position {
+                        partition: self.partition.clone(),
+                        offset: number,
+                    },
                     name: name.into(),
                     received_us: now_us(),
                     bytes: packet.bytes,
@@ -104,10 +127,18 @@ impl Simulated {
         Ok(report)
     }
 
-    fn wait(&self, begin: Instant, given: u64, outlet: &mut dyn Outlet) -> std::ops::ControlFlow<()> {
+    fn wait(
+        &self,
+        begin: Instant,
+        given: u64,
+        outlet: &mut dyn Outlet,
+    ) -> std::ops::ControlFlow<()> {
         if self.rate > 0.0 {
             let due = begin + Duration::from_secs_f64(given as f64 / self.rate);
-            while let Some(left) = due.checked_duration_since(Instant::now()).filter(|left| !left.is_zero()) {
+            while let Some(left) = due
+                .checked_duration_since(Instant::now())
+                .filter(|left| !left.is_zero())
+            {
                 outlet.pause(left.min(NAP))?;
             }
         }
@@ -116,9 +147,15 @@ impl Simulated {
 
     fn note(&self) {
         let line = format!("{} {}\n", self.visit, self.number);
-        let file = OpenOptions::new().create(true).append(true).open(&self.notes);
+        let file = OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(&self.notes);
         if let Err(error) = file.and_then(|mut file| file.write_all(line.as_bytes())) {
-            tracing::warn!("{}: {error} (the next start will take longer)", self.notes.display());
+            tracing::warn!(
+                "{}: {error} (the next start will take longer)",
+                self.notes.display()
+            );
         }
     }
 }
@@ -131,12 +168,18 @@ fn last_visit_before(notes: &Path, start: i64) -> (u64, i64) {
         let (visit, number) = line.split_once(' ')?;
         Some((visit.parse::<u64>().ok()?, number.parse::<i64>().ok()?))
     });
-    visits.filter(|(_, number)| *number <= start).max().unwrap_or((0, 0))
+    visits
+        .filter(|(_, number)| *number <= start)
+        .max()
+        .unwrap_or((0, 0))
 }
 
 /// What makes one simulation another: every setting but the number of nights, which only says where it ends.
 fn fingerprint(config: &SimulationConfig) -> String {
-    let endless = SimulationConfig { nights: 0, ..config.clone() };
+    let endless = SimulationConfig {
+        nights: 0,
+        ..config.clone()
+    };
     let text = format!("{} {endless:?}", env!("CARGO_PKG_VERSION"));
     format!("{:016x}", xxhash_rust::xxh3::xxh3_64(text.as_bytes()))
 }
@@ -152,7 +195,11 @@ mod tests {
     impl Outlet for Take {
         fn packet(&mut self, packet: Packet) -> ControlFlow<()> {
             self.0.push(packet);
-            if self.0.len() == self.1 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+            if self.0.len() == self.1 {
+                ControlFlow::Break(())
+            } else {
+                ControlFlow::Continue(())
+            }
         }
 
         fn pause(&mut self, _: Duration) -> ControlFlow<()> {
@@ -171,7 +218,11 @@ mod tests {
         let source = Simulated::open(config, sources, &|_: &str| start, 0.0).unwrap();
         let mut outlet = Take(vec![], most);
         source.run(&mut outlet).unwrap();
-        outlet.0.into_iter().map(|packet| (packet.position.offset, packet.bytes)).collect()
+        outlet
+            .0
+            .into_iter()
+            .map(|packet| (packet.position.offset, packet.bytes))
+            .collect()
     }
 
     #[test]

@@ -23,7 +23,11 @@ pub(super) fn read(
 ) -> ControlFlow<()> {
     let mut reader = Reader {
         partition: format!("tar:{}", path.display()).into(),
-        name: path.file_name().unwrap_or_default().to_string_lossy().into_owned(),
+        name: path
+            .file_name()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .into_owned(),
         number: 0,
         start,
         max_bytes,
@@ -56,8 +60,11 @@ impl Reader {
     ) -> std::io::Result<ControlFlow<()>> {
         let file = BufReader::with_capacity(1 << 20, File::open(path)?);
         let zipped = path.extension().is_some_and(|ending| ending != "tar");
-        let bytes: Box<dyn Read> =
-            if zipped { Box::new(MultiGzDecoder::new(file)) } else { Box::new(file) };
+        let bytes: Box<dyn Read> = if zipped {
+            Box::new(MultiGzDecoder::new(file))
+        } else {
+            Box::new(file)
+        };
         let mut archive = tar::Archive::new(bytes);
         for entry in archive.entries()? {
             let mut entry = entry?;
@@ -78,7 +85,10 @@ impl Reader {
             self.number += 1;
             report.packets += 1;
             let packet = Packet {
-                position: Position { partition: self.partition.clone(), offset: number },
+                position: Position {
+                    partition: self.partition.clone(),
+                    offset: number,
+                },
                 name: format!("{}/{}", self.name, member.display()).into(),
                 received_us: now_us(),
                 bytes,

@@ -1,0 +1,178 @@
+//! The broker put together: an archive, filters, and the pipeline between them.
+
+mod store;
+mod work;
+
+use std::cell::RefCell;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use pitt_alert::SchemaStore;
+use pitt_archive::{Archive, ArchiveOptions, Writer};
+use pitt_query::{Catalogs, Filter, FilterSet, Surveys};
+
+pub use store::{ArchiveStore, NoStore};
+pub use work::DecodeAndFilter;
+
+use crate::config::Settings;
+use crate::filters::{self, Refused};
+use crate::pipeline::{self, BatchLimits, Counters, Stop, Worker};
+use crate::source::{Outlet, Positions, SourceError, SourceReport};
+
+/// An open archive with its one writer, and compiled filters.
+pub struct Broker {
+    archive: Archive,
+    writer: Writer,
+    filters: Arc<FilterSet>,
+    schemas: SchemaStore,
+    limits: BatchLimits,
+    workers: usize,
+}
+
+impl Broker {
+    /// Opens the archive for writing and compiles the filters.
+    ///
+    /// # Errors
+    /// Another process writes to the archive, it cannot be read, or a filter does not fit the surveys' schemas.
+    pub fn open(settings: &Settings, filters: Vec<Filter>) -> Result<Self> {
+        let archive = open_archive(settings, true)?;
+        let writer = archive.writer()?;
+        let catalogs = crate::catalogs::load(archive.folder())?;
+        let filters = compile(filters, &filters::known_surveys()?, &catalogs)?;
+        let workers = match settings.pipeline.workers {
+            0 => {
+                std::thread::available_parallelism()
+                    .map_or(2, usize::from)
+                    .max(2)
+                    - 1
+            }
+            chosen => chosen,
+        };
+        Ok(Self {
+            archive,
+            writer,
+            filters: Arc::new(filters),
+            schemas: schemas(settings)?,
+            limits: BatchLimits::from(&settings.pipeline),
+            workers,
+        })
+    }
+
+    /// The archive.
+    pub fn archive(&self) -> &Archive {
+        &self.archive
+    }
+
+    /// Where sources keep what they have discovered.
+    pub fn sources(&self) -> PathBuf {
+        self.archive.folder().join("sources")
+    }
+
+    /// The filters.
+    pub fn filters(&self) -> &Arc<FilterSet> {
+        &self.filters
+    }
+
+    /// Names of the filters.
+    pub fn filter_names(&self) -> Vec<String> {
+        self.filters
+            .filters()
+            .iter()
+            .map(|filter| filter.name().to_owned())
+            .collect()
+    }
+
+    /// Where the archive stands in each partition.
+    pub fn positions(&mut self) -> Standing<'_> {
+        Standing(RefCell::new(&mut self.writer))
+    }
+
+    /// Runs a source to its end, or until somebody asks to stop; then commits.
+    ///
+    /// # Errors
+    /// The archive cannot be written, or the source fails as a whole.
+    pub fn run(
+        self,
+        source: impl FnOnce(&mut dyn Outlet) -> Result<SourceReport> + Send,
+        counters: &Arc<Counters>,
+        stop: &Stop,
+        observe: impl FnMut(&Counters),
+    ) -> Result<SourceReport> {
+        let workers = (0..self.workers)
+            .map(|_| -> Box<dyn Worker> {
+                Box::new(DecodeAndFilter::new(
+                    self.schemas.clone(),
+                    self.filters.clone(),
+                ))
+            })
+            .collect();
+        let mut store = ArchiveStore::new(self.archive, self.writer, &self.filters);
+        pipeline::run(
+            source,
+            workers,
+            &mut store,
+            self.limits,
+            counters,
+            stop,
+            observe,
+        )
+    }
+}
+
+/// Where the archive stands, for sources that open.
+pub struct Standing<'a>(RefCell<&'a mut Writer>);
+
+impl Positions for Standing<'_> {
+    fn next_offset(&self, partition: &str) -> Result<i64, SourceError> {
+        self.0
+            .borrow_mut()
+            .next_offset(partition)
+            .map_err(|source| SourceError::Archive {
+                partition: partition.to_owned(),
+                source: Box::new(source),
+            })
+    }
+}
+
+/// Compiles filters, and shows where one does not fit.
+///
+/// # Errors
+/// The first filter that does not fit.
+pub fn compile(filters: Vec<Filter>, surveys: &Surveys, catalogs: &Catalogs) -> Result<FilterSet> {
+    Ok(FilterSet::compile(filters, surveys, catalogs).map_err(Refused)?)
+}
+
+/// Opens the archive that the settings name.
+///
+/// # Errors
+/// There is none and `create` is not set, or it cannot be read.
+pub fn open_archive(settings: &Settings, create: bool) -> Result<Archive> {
+    if !create && !Path::new(&settings.archive).is_dir() {
+        anyhow::bail!(
+            "there is no archive at `{}` (fill one with `pitt demo` or `pitt run --from FOLDER`, or name another with --archive)",
+            settings.archive
+        );
+    }
+    let options = ArchiveOptions {
+        create,
+        commit_every: Duration::from_secs_f64(settings.commit.every_s),
+        commit_bytes: settings.commit.every_mb << 20,
+        ..ArchiveOptions::default()
+    };
+    Archive::open(&settings.archive, options)
+        .with_context(|| format!("cannot open the archive `{}`", settings.archive))
+}
+
+/// The schemas at hand: built in, and from the folder that the settings name.
+///
+/// # Errors
+/// The folder cannot be read.
+pub fn schemas(settings: &Settings) -> Result<SchemaStore> {
+    let store = filters::built_in_schemas()?;
+    match settings.schema_dir.as_str() {
+        "" => Ok(store),
+        folder => store.with_folder(folder).context("`schema_dir`"),
+    }
+}

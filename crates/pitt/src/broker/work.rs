@@ -1,0 +1,157 @@
+//! Decoding and filtering of one batch.
+
+use std::collections::{BTreeSet, HashSet};
+use std::sync::Arc;
+
+use anyhow::Result;
+use pitt_alert::{Decoded, Decoder, Packet, SchemaStore, Selection, SurveyColumns, WriterSchema};
+use pitt_query::FilterSet;
+
+use crate::pipeline::{Hit, Worker};
+
+/// Decodes what the tables and the filters need, and evaluates the filters.
+///
+/// The tables of alerts keep every column of the survey but stamps and history. Which these are is only known once a
+/// schema has been seen: a batch that brings a new one is decoded a second time with its columns added.
+pub struct DecodeAndFilter {
+    decoder: Decoder,
+    filters: Arc<FilterSet>,
+    columns: BTreeSet<String>,
+    schemas: HashSet<u128>,
+    /// Whether the tables are written too, or only the filters count.
+    tables: bool,
+}
+
+impl DecodeAndFilter {
+    /// A worker that decodes for tables and filters.
+    pub fn new(schemas: SchemaStore, filters: Arc<FilterSet>) -> Self {
+        Self::with(schemas, filters, true)
+    }
+
+    /// A worker that decodes for filters alone.
+    pub fn filters_only(schemas: SchemaStore, filters: Arc<FilterSet>) -> Self {
+        Self::with(schemas, filters, false)
+    }
+
+    fn with(schemas: SchemaStore, filters: Arc<FilterSet>, tables: bool) -> Self {
+        let columns = filters.selection().columns.clone();
+        let mut worker = Self {
+            decoder: Decoder::new(schemas),
+            filters,
+            columns,
+            schemas: HashSet::new(),
+            tables,
+        };
+        worker.select();
+        worker
+    }
+
+    /// Decodes a batch.
+    pub fn decode(&mut self, packets: &[Packet]) -> Decoded {
+        let decoded = self.decoder.decode(packets);
+        if !self.tables || self.filters.selection().all {
+            return decoded;
+        }
+        let known = self.columns.len();
+        for batch in &decoded.batches {
+            if self.schemas.insert(batch.schema.fingerprint()) {
+                self.columns.extend(flat_columns(&batch.schema));
+            }
+        }
+        if self.columns.len() == known {
+            return decoded;
+        }
+        self.select();
+        self.decoder.decode(packets)
+    }
+
+    /// Evaluates the filters over a decoded batch.
+    pub fn filter(&self, decoded: &Decoded) -> Vec<Hit> {
+        let mut hits = vec![];
+        for (batch, alerts) in decoded.batches.iter().enumerate() {
+            if alerts.schema.has_common_columns() {
+                let verdicts = self.filters.evaluate(&alerts.survey, &alerts.records);
+                let hit = |verdict: pitt_query::Verdict| Hit {
+                    filter: verdict.filter,
+                    batch,
+                    rows: verdict.rows,
+                };
+                hits.extend(verdicts.into_iter().map(hit));
+            }
+        }
+        hits
+    }
+
+    fn select(&mut self) {
+        let needs = self.filters.selection();
+        let survey = if needs.all {
+            SurveyColumns::AllButStamps
+        } else {
+            SurveyColumns::Only(self.columns.clone())
+        };
+        self.decoder.select(Selection {
+            survey,
+            detections: needs.detections,
+            // The table of forced photometry is made of this list.
+            forced: needs.forced || self.tables,
+            nondetections: needs.nondetections,
+        });
+    }
+}
+
+impl Worker for DecodeAndFilter {
+    fn work(&mut self, packets: &[Packet]) -> Result<(Decoded, Vec<Hit>)> {
+        let decoded = self.decode(packets);
+        let hits = self.filter(&decoded);
+        Ok((decoded, hits))
+    }
+}
+
+/// The top-level columns of a schema that are neither stamps nor lists. What is not understood is taken.
+fn flat_columns(schema: &WriterSchema) -> Vec<String> {
+    let json: serde_json::Value = serde_json::from_str(schema.json()).unwrap_or_default();
+    let fields = json["fields"].as_array().into_iter().flatten();
+    let flat = fields.filter(|field| !is_list(&field["type"]));
+    let names = flat.filter_map(|field| field["name"].as_str());
+    names
+        .filter(|name| !name.to_lowercase().starts_with("cutout"))
+        .map(str::to_owned)
+        .collect()
+}
+
+/// Whether a type is a list of records, or may be one.
+fn is_list(data_type: &serde_json::Value) -> bool {
+    match data_type.as_array() {
+        Some(union) => union.iter().any(is_list),
+        None if data_type["type"] == "array" => {
+            !PRIMITIVE.iter().any(|name| data_type["items"] == *name)
+        }
+        // `{"type": {"type": "array", ..}}`, as some writers have it.
+        None => {
+            !data_type["type"].is_string()
+                && !data_type["type"].is_null()
+                && is_list(&data_type["type"])
+        }
+    }
+}
+
+const PRIMITIVE: [&str; 7] = [
+    "boolean", "int", "long", "float", "double", "string", "bytes",
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn stamps_and_lists_stay_out() {
+        let schema = WriterSchema::parse(pitt_simulate::ztf_schema()).unwrap();
+        let columns = flat_columns(&schema);
+        assert!(columns.contains(&"candidate".to_owned()), "{columns:?}");
+        assert!(
+            !columns
+                .iter()
+                .any(|name| name.starts_with("cutout") || name.starts_with("prv_"))
+        );
+    }
+}

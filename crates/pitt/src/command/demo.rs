@@ -1,0 +1,97 @@
+//! `pitt demo`
+
+use std::process::ExitCode;
+
+use anyhow::{Result, bail};
+use pitt_archive::Archive;
+use pitt_simulate::SimulationConfig;
+
+use super::night::{self, Outcome};
+use super::{Misused, settings, stop_on_ctrl_c};
+use crate::broker::Broker;
+use crate::cli::{Demo, Global};
+use crate::filters;
+use crate::screen;
+use crate::source::simulated::Simulated;
+
+/// Visits of each survey in a demo night.
+const VISITS: u32 = 30;
+/// Nights that can follow one another when the demo is run again.
+const NIGHTS: u32 = 3650;
+/// Packets of a million that are damaged, or sent twice, so that there is something to see.
+const FAULTS_PER_MILLION: u32 = 1000;
+
+pub(super) fn run(global: &Global, args: &Demo) -> Result<ExitCode> {
+    let config = settings(global, vec![])?;
+    let archive = config.settings.archive.clone();
+    let stop = stop_on_ctrl_c()?;
+    let simulation = simulation(args)?;
+    let per_night = u64::from(VISITS) * 2 * u64::from(simulation.alerts_per_visit);
+    let mut broker = Broker::open(&config.settings, filters::examples()?)?;
+    let sources = broker.sources();
+    let source = Simulated::open(simulation, &sources, &broker.positions(), args.speed)?;
+    let done = source.done_of_night();
+    let look = broker.archive().clone();
+    let title = format!("Pitt Broker: a simulated night of ZTF and LSST, into {archive}");
+    let expected = if done < per_night { per_night - done } else { per_night };
+    let outcome = night::pass(broker, title, Some(expected), &stop, move |outlet| {
+        Ok(source.run(outlet)?)
+    })?;
+    let mut text = String::from("\n");
+    text.push_str(&outcome.text(&archive));
+    text.push_str(&next_steps(global, &outcome, &look)?);
+    screen::print(&text)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn simulation(args: &Demo) -> Result<SimulationConfig> {
+    if !(args.speed >= 0.0 && args.speed.is_finite()) {
+        bail!(Misused(format!(
+            "--speed is {}, expected alerts per second, 0 for no limit",
+            args.speed
+        )));
+    }
+    let visits = u64::from(VISITS) * 2;
+    let alerts_per_visit = u32::try_from(args.alerts.div_ceil(visits))?;
+    if alerts_per_visit == 0 {
+        bail!(Misused("--alerts is 0, expected at least 1".into()));
+    }
+    let usual = SimulationConfig::default();
+    Ok(SimulationConfig {
+        seed: args.seed,
+        first_night: first_night(args, usual.first_night),
+        nights: NIGHTS,
+        visits_per_night: VISITS,
+        alerts_per_visit,
+        bad_packets_per_million: FAULTS_PER_MILLION,
+        duplicates_per_million: FAULTS_PER_MILLION,
+        ..usual
+    })
+}
+
+/// Ids carry the date, so another sky gets other nights: its alerts must not be taken for those of the first.
+fn first_night(args: &Demo, usual: i32) -> i32 {
+    let choice = format!("{} {}", args.seed, args.alerts);
+    if choice == "1 24000" {
+        return usual;
+    }
+    let hash = xxhash_rust::xxh3::xxh3_64(choice.as_bytes()) % 1000;
+    let day = pitt_sky::time::MjdUtc::from_yyyymmdd(usual).map_or(61_095.0, |mjd| mjd.0);
+    pitt_sky::time::MjdUtc(day + 30.5 + hash as f64 * 20.0).yyyymmdd()
+}
+
+/// Commands to try, with ids of this run.
+fn next_steps(global: &Global, outcome: &Outcome, archive: &Archive) -> Result<String> {
+    let here = global
+        .archive
+        .as_ref()
+        .map_or_else(String::new, |folder| format!(" --archive {folder}"));
+    let mut text = String::new();
+    if outcome.stopped {
+        text.push_str("Stopped; `pitt demo` goes on from here.\n");
+    }
+    text.push_str(&outcome.matches());
+    let _ = archive;
+    text.push_str(&format!("\nTry next:\n  pitt{here} ls\n"));
+    Ok(text)
+}

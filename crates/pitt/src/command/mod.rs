@@ -1,0 +1,118 @@
+//! What each command does.
+
+mod cone;
+mod config;
+mod demo;
+mod light_curve;
+mod night;
+mod run;
+mod show;
+mod simulate;
+mod stamps;
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+
+use crate::cli::{Cli, Command, ConfigCommand, Global};
+use crate::config::{Config, ConfigError};
+use crate::pipeline::Stop;
+use crate::source::SourceError;
+
+/// Runs one command.
+///
+/// # Errors
+/// What went wrong, with what to do about it.
+pub fn run(cli: Cli) -> Result<ExitCode> {
+    let global = cli.global;
+    match cli.command {
+        Command::Demo(args) => demo::run(&global, &args),
+        Command::Run(args) => run::run(&global, &args),
+        Command::Show(args) => show::run(&global, &args),
+        Command::Stamps(args) => stamps::run(&global, &args),
+        Command::Lightcurve(args) => light_curve::run(&global, &args),
+        Command::Cone(args) => cone::run(&global, &args),
+        Command::Simulate(args) => simulate::run(&args),
+        Command::Config(ConfigCommand::Show(args)) => config::show(&global, &args),
+        Command::Config(ConfigCommand::Check(args)) => config::check(&global, &args),
+        _ => anyhow::bail!("not there yet"),
+    }
+}
+
+/// A mistake in what was typed, as against a failure: exit code 2.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct Misused(pub String);
+
+/// 2 when the command line or the settings are wrong, 1 for everything else.
+pub fn exit_code(error: &anyhow::Error) -> ExitCode {
+    let misused = error.is::<Misused>()
+        || error.is::<ConfigError>()
+        || matches!(error.downcast_ref(), Some(SourceError::Path { .. }));
+    if misused {
+        ExitCode::from(2)
+    } else {
+        ExitCode::FAILURE
+    }
+}
+
+/// An error and its causes in one line, each said once.
+pub fn told(error: &anyhow::Error) -> String {
+    let mut text = String::new();
+    for cause in error.chain().map(ToString::to_string) {
+        if text.ends_with(&cause) {
+            continue;
+        }
+        if !text.is_empty() {
+            text.push_str(": ");
+        }
+        text.push_str(&cause);
+    }
+    text
+}
+
+/// Settings of a command: the layers of [`Config`] with `--archive` on top.
+fn settings(global: &Global, flags: Vec<(&'static str, toml::Value)>) -> Result<Config> {
+    let archive = global
+        .archive
+        .iter()
+        .map(|folder| ("archive", folder.as_str().into()));
+    let flags = archive.chain(flags).collect();
+    Ok(Config::load(
+        global.config.as_deref(),
+        |name| std::env::var(name).ok(),
+        flags,
+    )?)
+}
+
+/// Ctrl-C asks to stop; a second one ends the program at once.
+fn stop_on_ctrl_c() -> Result<Stop> {
+    let stop = Stop::default();
+    let asked = stop.clone();
+    ctrlc::set_handler(move || {
+        if asked.asked() {
+            std::process::exit(130);
+        }
+        asked.ask();
+    })?;
+    Ok(stop)
+}
+
+#[cfg(test)]
+mod tests {
+    use anyhow::{Context, anyhow};
+
+    use super::*;
+
+    #[test]
+    fn causes_are_said_once() {
+        let error = Err::<(), _>(anyhow!("disk full"))
+            .context("cannot write")
+            .unwrap_err();
+        assert_eq!(told(&error), "cannot write: disk full");
+        let error = Err::<(), _>(anyhow!("disk full"))
+            .context("cannot write: disk full")
+            .unwrap_err();
+        assert_eq!(told(&error), "cannot write: disk full");
+    }
+}
