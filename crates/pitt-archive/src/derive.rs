@@ -1,6 +1,6 @@
 //! From alerts that were stored to rows of the derived tables.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
@@ -178,8 +178,11 @@ pub(crate) fn match_rows(
             }
         }
     }
+    // A survey may send an alert twice in one batch, and the filters then take it twice.
+    let mut seen = HashSet::new();
     let found: Vec<_> = matches
         .iter()
+        .filter(|m| seen.insert((&m.survey, m.alert_id, &m.filter, &m.version)))
         .filter_map(|m| Some((m, *stored.get(&(&*m.survey, m.alert_id))?)))
         .collect();
     let common = |batch: usize| Common::of(&decoded.batches[batch].records);

@@ -87,7 +87,8 @@ fn every_kind_of_file_altered_missing_or_doubled_is_noticed() {
     for table in &tables {
         let pick = |folder: &Path, is_log: bool| match is_log {
             false => files_ending(&folder.join(table), ".parquet")[0].clone(),
-            true => files_ending(&folder.join(table).join("_delta_log"), ".json").pop().unwrap(),
+            // Not the last: a missing last entry is what a crash leaves, and is put back.
+            true => files_ending(&folder.join(table).join("_delta_log"), ".json")[1].clone(),
         };
         let all = damages.iter().map(|d| (d, false)).chain(log_damages.iter().map(|d| (d, true)));
         for ((what, damage), is_log) in all {
