@@ -159,12 +159,14 @@ impl Schedule {
         ])
         .bits();
         let mut draw = Draw::at(&[key]);
-        // ZTF begins at dusk on Palomar, 03:30 UTC of its date; LSST at dusk on Cerro Pachon, 00:30 UTC of the next day.
+        // ZTF begins at dusk on Palomar, 03:30 UTC of its date; LSST at dusk on Cerro Pachon, 00:30 UTC of the next day;
+        // both within half an hour, or light curves would be sampled at whole days.
         let (begin_d, exposure_s) = match self.survey {
             SimSurvey::Ztf => (3.5 / 24.0, 30.0),
             SimSurvey::Lsst => (24.5 / 24.0, 30.0),
         };
-        let start = MjdUtc(night.mjd_utc + begin_d + f64::from(seq) * self.cadence_d);
+        let late_d = Draw::at(&[self.seed, 0x6475_736b, u64::from(night.number)]).unit() * 0.02;
+        let start = MjdUtc(night.mjd_utc + begin_d + late_d + f64::from(seq) * self.cadence_d);
         let middle = MjdUtc(start.0 + exposure_s / 2.0 / 86_400.0);
         let band = self.band(night.number, field, pass);
         let (depths, seeing) = match self.survey {

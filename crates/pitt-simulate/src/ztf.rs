@@ -8,7 +8,7 @@ use pitt_sky::band::Band;
 mod detection;
 mod history;
 
-use detection::{Detection, Nearest};
+use detection::Detection;
 use history::{forced, history};
 
 use crate::alert::Alert;
@@ -176,14 +176,15 @@ fn candidate(out: &mut Datum, alert: &Alert<'_>, id: i64) {
     out.double(found.nearest.ra);
     out.double(found.nearest.dec);
     let mut draw = Draw::at(&[source.key, 0x7073_3161]);
-    neighbour_magnitudes(out, &mut draw, Some(&found.nearest), source);
+    let [first, second, third] = neighbours(source, &mut draw);
+    neighbour(out, &mut draw, &first);
     statistics(out, alert, &found);
     let ids = [(); 2].map(|()| 170_000_000_000_000_000 + draw.below(9_000_000_000_000_000) as i64);
     out.some_long(ids[0]);
     out.some_long(ids[1]);
-    neighbour_magnitudes(out, &mut draw, None, source);
+    neighbour(out, &mut draw, &second);
     out.some_long(170_000_000_000_000_000 + draw.below(9_000_000_000_000_000) as i64);
-    neighbour_magnitudes(out, &mut draw, None, source);
+    neighbour(out, &mut draw, &third);
     out.long(3 + draw.below(9) as i64);
     reference(out, now, rcid);
     calibration(out, alert, &found, &mut draw);
@@ -208,43 +209,61 @@ fn solar_system(out: &mut Datum, alert: &Alert<'_>, magnitude: f32) {
     }
 }
 
-/// g, r, i, z magnitudes, star-galaxy score and distance of a PS1 neighbour; the nearest is the reference source.
-fn neighbour_magnitudes(
-    out: &mut Datum,
-    draw: &mut Draw,
-    nearest: Option<&Nearest>,
-    source: &Source,
-) {
-    let (brightness, distance) = match nearest {
-        Some(nearest) => (nearest.mag, nearest.distance_arcsec),
-        None => (draw.between(17.0, 21.5), draw.between(5.0, 29.0)),
+/// A source of the PS1 catalog near the detection.
+struct Neighbour {
+    r_mag: f64,
+    distance_arcsec: f64,
+    is_star: bool,
+}
+
+/// The three nearest sources of the PS1 catalog; the first is the reference source.
+fn neighbours(source: &Source, draw: &mut Draw) -> [Neighbour; 3] {
+    let first = detection::nearest(source, Band::R);
+    let mut reach = first.distance_arcsec;
+    let mut next = || {
+        reach += draw.between(1.0, 12.0);
+        Neighbour {
+            r_mag: draw.between(17.0, 21.5),
+            distance_arcsec: reach,
+            is_star: draw.unit() < 0.6,
+        }
     };
-    if distance > 28.0 {
+    let (second, third) = (next(), next());
+    let is_star = source.host.is_none();
+    [
+        Neighbour {
+            r_mag: first.mag,
+            distance_arcsec: first.distance_arcsec,
+            is_star,
+        },
+        second,
+        third,
+    ]
+}
+
+/// g, r, i, z magnitudes, star-galaxy score and distance of a PS1 source.
+fn neighbour(out: &mut Datum, draw: &mut Draw, neighbour: &Neighbour) {
+    if neighbour.distance_arcsec > 30.0 {
         return out.some_floats(&[ABSENT; 6]);
     }
-    let color = draw.between(0.1, 0.9);
-    let star = if nearest.is_some() {
-        source.host.is_none()
-    } else {
-        draw.unit() < 0.6
-    };
-    let score = if star {
+    let (r_mag, color) = (neighbour.r_mag, draw.between(0.1, 0.9));
+    let score = if neighbour.is_star {
         draw.between(0.7, 1.0)
     } else {
         draw.between(0.0, 0.3)
     };
-    let g = if draw.unit() < 0.1 {
+    let g_mag = if draw.unit() < 0.1 {
         f64::from(ABSENT)
     } else {
-        brightness + color
+        r_mag + color
     };
     let values = [
-        g,
-        brightness,
-        brightness - 0.4 * color,
-        brightness - 0.6 * color,
+        g_mag,
+        r_mag,
+        r_mag - 0.4 * color,
+        r_mag - 0.6 * color,
         score,
-        distance,
+        neighbour.distance_arcsec,
     ];
     out.some_floats(&values.map(|value| value as f32));
 }
