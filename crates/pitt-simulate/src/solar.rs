@@ -136,6 +136,13 @@ fn ss_source(
     out.some_floats(&distances.map(|value| value as f32));
     out.some_double(ra);
     out.some_double(dec);
+    prediction(out, alert, motion, position.offset_arcsec);
+    vectors(out, motion, seen);
+    out.some_long(1);
+}
+
+/// ephVmag to ephOffsetCrossTrack.
+fn prediction(out: &mut Datum, alert: &Alert<'_>, motion: &Motion, offset_arcsec: (f64, f64)) {
     let (east, north) = motion.rate;
     let rate = (east * east + north * north).sqrt();
     let mag = match alert.source.light {
@@ -143,15 +150,13 @@ fn ss_source(
         _ => f64::NAN,
     };
     out.some_floats(&[mag + 0.2, rate, east, north].map(|value| value as f32));
-    let (off_east, off_north) = position.offset_arcsec;
+    let (off_east, off_north) = offset_arcsec;
     out.some_float((off_east * off_east + off_north * off_north).sqrt() as f32);
     out.some_double(off_east);
     out.some_double(off_north);
     let along = (off_east * east + off_north * north) / rate;
     let across = (off_east * north - off_north * east) / rate;
     out.some_floats(&[along as f32, across as f32]);
-    vectors(out, motion, seen);
-    out.some_long(1);
 }
 
 /// helio_x to topo_vtot.

@@ -71,72 +71,74 @@ impl Detection {
         let (_, x, y) = pixel(source, exposure);
         let magpsf = mag(seen.flux.abs());
         let sigma = mag_err(seen.flux.abs(), seen.err);
-        let magap = magpsf + 0.35 * sigma * draw.normal();
-        let magapbig = magpsf + 0.5 * sigma * draw.normal();
-        let fwhm = exposure.seeing / PIXEL_ARCSEC * draw.between(0.9, 1.15);
-        let (aimage, bimage) = (
-            fwhm * draw.between(0.27, 0.4),
-            fwhm * draw.between(0.24, 0.3),
-        );
         let nearest = nearest(source, exposure.band);
+        let magapbig = magpsf + 0.5 * sigma * draw.normal();
         let edge = x.min(y).min(3072.0 - x).min(3080.0 - y).max(0.0);
         let bogus = source.class == Class::Bogus;
-        let shape = [
-            if bogus {
-                draw.between(2.0, 30.0)
-            } else {
-                draw.between(0.8, 4.0)
-            },
-            magap,
-            1.25 * sigma,
-            nearest.distance_arcsec / PIXEL_ARCSEC,
-            nearest.mag,
-            0.02 + 0.02 * draw.unit(),
-            draw.between(0.4, 1.4),
-            draw.between(-0.1, 0.15),
-            0.3 * draw.normal(),
-            magap - magpsf,
-            fwhm,
-            if bogus {
-                draw.between(0.0, 0.8)
-            } else {
-                draw.between(0.9, 1.0)
-            },
-            edge,
-            exposure.depth - magap,
-            draw.between(0.6, 1.1),
-            aimage,
-            bimage,
-            aimage / fwhm,
-            bimage / fwhm,
-            aimage / bimage,
-        ]
-        .map(|value| value as f32);
-        let score = seen.score(source);
+        let (nneg, nbad, sumrat) = match bogus {
+            true => (
+                6 + draw.below(8) as i64,
+                draw.below(3) as i64,
+                draw.between(0.1, 0.8),
+            ),
+            false => (draw.below(5) as i64, 0, 1.0),
+        };
         Self {
             pixel: [x as f32, y as f32],
             ra: position.ra,
             dec: position.dec,
             magnitude: [magpsf as f32, sigma as f32],
-            shape,
-            nneg: if bogus {
-                6 + draw.below(8) as i64
-            } else {
-                draw.below(5) as i64
-            },
-            nbad: if bogus { draw.below(3) as i64 } else { 0 },
-            rb: (score * draw.between(0.75, 1.0)) as f32,
-            aperture: [
-                if bogus {
-                    draw.between(0.1, 0.8) as f32
-                } else {
-                    1.0
-                },
-                magapbig as f32,
-                (1.5 * sigma) as f32,
-            ],
-            nearest,
+            nneg,
+            nbad,
+            rb: (seen.score(source) * draw.between(0.75, 1.0)) as f32,
+            aperture: [sumrat, magapbig, 1.5 * sigma].map(|value| value as f32),
             scorr: seen.snr() * draw.between(0.95, 1.1),
+            shape: shape(exposure, (magpsf, sigma), edge, bogus, &nearest, &mut draw),
+            nearest,
         }
     }
+}
+
+/// chipsf to elong.
+fn shape(
+    exposure: &Exposure,
+    (magpsf, sigma): (f64, f64),
+    edge: f64,
+    bogus: bool,
+    nearest: &Nearest,
+    draw: &mut Draw,
+) -> [f32; 20] {
+    let magap = magpsf + 0.35 * sigma * draw.normal();
+    let fwhm = exposure.seeing / PIXEL_ARCSEC * draw.between(0.9, 1.15);
+    let (aimage, bimage) = (
+        fwhm * draw.between(0.27, 0.4),
+        fwhm * draw.between(0.24, 0.3),
+    );
+    let (chipsf, classtar) = match bogus {
+        true => (draw.between(2.0, 30.0), draw.between(0.0, 0.8)),
+        false => (draw.between(0.8, 4.0), draw.between(0.9, 1.0)),
+    };
+    [
+        chipsf,
+        magap,
+        1.25 * sigma,
+        nearest.distance_arcsec / PIXEL_ARCSEC,
+        nearest.mag,
+        0.02 + 0.02 * draw.unit(),
+        draw.between(0.4, 1.4),
+        draw.between(-0.1, 0.15),
+        0.3 * draw.normal(),
+        magap - magpsf,
+        fwhm,
+        classtar,
+        edge,
+        exposure.depth - magap,
+        draw.between(0.6, 1.1),
+        aimage,
+        bimage,
+        aimage / fwhm,
+        bimage / fwhm,
+        aimage / bimage,
+    ]
+    .map(|value| value as f32)
 }
