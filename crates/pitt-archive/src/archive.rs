@@ -120,7 +120,10 @@ impl Archive {
             .enable_all()
             .build()
             .map_err(ArchiveError::io(&root))?;
-        let store = options.store.clone().unwrap_or_else(|| Arc::new(SyncedFolder::default()));
+        let store = options
+            .store
+            .clone()
+            .unwrap_or_else(|| Arc::new(SyncedFolder::default()));
         let site = Site {
             root: root.clone(),
             store,
@@ -138,7 +141,9 @@ impl Archive {
             open_files: OpenFiles::new(256),
             book: Mutex::default(),
         };
-        let archive = Self { inner: Arc::new(inner) };
+        let archive = Self {
+            inner: Arc::new(inner),
+        };
         archive.inner.catch_up()?;
         Ok(archive)
     }
@@ -190,12 +195,17 @@ impl Archive {
     }
 
     /// One alert's packet, byte for byte as it was received; `None` if it is not stored.
-    pub fn packet(&self, survey: &str, alert_id: i64) -> Result<Option<StoredPacket>, ArchiveError> {
+    pub fn packet(
+        &self,
+        survey: &str,
+        alert_id: i64,
+    ) -> Result<Option<StoredPacket>, ArchiveError> {
         let at = match &*self.inner.index() {
             Some(index) => index.locate(survey, alert_id)?,
             None => scan::locate(self, survey, alert_id)?,
         };
-        at.map(|at| self.inner.read_packet(survey, alert_id, at)).transpose()
+        at.map(|at| self.inner.read_packet(survey, alert_id, at))
+            .transpose()
     }
 
     /// The packets of an alert id, in every survey that has it.
@@ -221,7 +231,12 @@ impl Archive {
     /// |---|---|---|
     /// | `ra`, `dec` | deg (ICRS) | center |
     /// | `radius_arcsec` | arcsec | up to a few degrees; larger areas are a query on `alerts` |
-    pub fn cone(&self, ra: f64, dec: f64, radius_arcsec: f64) -> Result<Vec<ConeHit>, ArchiveError> {
+    pub fn cone(
+        &self,
+        ra: f64,
+        dec: f64,
+        radius_arcsec: f64,
+    ) -> Result<Vec<ConeHit>, ArchiveError> {
         match &*self.inner.index() {
             Some(index) => index.cone(ra, dec, radius_arcsec),
             None => scan::cone(self, ra, dec, radius_arcsec),
@@ -238,7 +253,11 @@ impl Archive {
                 detail: format!("schema {fingerprint}: {detail}"),
             };
             match wire_id.and_then(|id| u32::try_from(id).ok()) {
-                Some(id) => drop(store.insert(id, &json).map_err(|e| unusable(e.to_string()))?),
+                Some(id) => drop(
+                    store
+                        .insert(id, &json)
+                        .map_err(|e| unusable(e.to_string()))?,
+                ),
                 None => drop(store.intern(&json).map_err(|e| unusable(e.to_string()))?),
             }
         }
@@ -355,8 +374,15 @@ impl Inner {
     }
 
     pub(crate) fn note_packet_files(&self, files: &[TableFile]) {
-        let mut known = self.packet_files.write().unwrap_or_else(PoisonError::into_inner);
-        known.extend(files.iter().map(|f| ((f.name.commit, f.name.number), f.path.clone())));
+        let mut known = self
+            .packet_files
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
+        known.extend(
+            files
+                .iter()
+                .map(|f| ((f.name.commit, f.name.number), f.path.clone())),
+        );
     }
 
     fn follow(&self, listed: &[(String, Vec<TableFile>)]) -> Result<u64, ArchiveError> {
@@ -368,7 +394,11 @@ impl Inner {
     }
 
     /// Lets the index take in a table's files.
-    pub(crate) fn follow_table(&self, table: &str, files: &[TableFile]) -> Result<u64, ArchiveError> {
+    pub(crate) fn follow_table(
+        &self,
+        table: &str,
+        files: &[TableFile],
+    ) -> Result<u64, ArchiveError> {
         let tables = self.tables();
         match (&*self.index(), tables.get(table)) {
             (Some(index), Some(log)) => index.follow(log, files),
@@ -399,7 +429,10 @@ impl Inner {
         at: Location,
     ) -> Result<StoredPacket, ArchiveError> {
         let path = {
-            let files = self.packet_files.read().unwrap_or_else(PoisonError::into_inner);
+            let files = self
+                .packet_files
+                .read()
+                .unwrap_or_else(PoisonError::into_inner);
             files.get(&(at.commit, at.number)).cloned()
         };
         let path = path.ok_or_else(|| ArchiveError::Format {

@@ -59,11 +59,14 @@ impl Book {
         for i in 0..rows.num_rows() {
             let fingerprint = text(1, i).unwrap_or_default().to_owned();
             if text(0, i) == Some("header") {
-                self.headers.insert(fingerprint, Bytes::copy_from_slice(bytes.value(i)));
+                self.headers
+                    .insert(fingerprint, Bytes::copy_from_slice(bytes.value(i)));
             } else {
                 let id = wire_id.is_valid(i).then(|| wire_id.value(i));
-                self.json
-                    .insert(fingerprint.clone(), Arc::from(text(3, i).unwrap_or_default()));
+                self.json.insert(
+                    fingerprint.clone(),
+                    Arc::from(text(3, i).unwrap_or_default()),
+                );
                 self.wire.insert((fingerprint, id));
             }
         }
@@ -106,7 +109,8 @@ impl Book {
         if !self.wire.insert((fingerprint.clone(), wire_id)) {
             return;
         }
-        self.json.insert(fingerprint.clone(), Arc::from(schema.json()));
+        self.json
+            .insert(fingerprint.clone(), Arc::from(schema.json()));
         self.waiting.push(BookRow {
             kind: "schema",
             fingerprint,
@@ -119,7 +123,10 @@ impl Book {
     }
 
     /// Takes what waits for the next commit as rows of `schemas`.
-    pub(crate) fn take_waiting(&mut self, schema: &SchemaRef) -> Result<Option<RecordBatch>, ArchiveError> {
+    pub(crate) fn take_waiting(
+        &mut self,
+        schema: &SchemaRef,
+    ) -> Result<Option<RecordBatch>, ArchiveError> {
         let rows = std::mem::take(&mut self.waiting);
         if rows.is_empty() {
             return Ok(None);
@@ -134,7 +141,11 @@ impl Book {
             text(|r| r.version.as_deref()),
             Arc::new(rows.iter().map(|r| r.wire_id).collect::<Int64Array>()),
             text(|r| r.json.as_deref()),
-            Arc::new(rows.iter().map(|r| r.bytes.as_deref()).collect::<BinaryArray>()),
+            Arc::new(
+                rows.iter()
+                    .map(|r| r.bytes.as_deref())
+                    .collect::<BinaryArray>(),
+            ),
         ];
         RecordBatch::try_new(schema.clone(), columns)
             .map(Some)

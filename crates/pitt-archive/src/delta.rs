@@ -95,7 +95,9 @@ impl DeltaLog {
         if !exists.map_err(|e| log_error(name, e))? {
             return Ok(None);
         }
-        let state = site.runtime.block_on(DeltaTableState::try_new(log.as_ref(), None));
+        let state = site
+            .runtime
+            .block_on(DeltaTableState::try_new(log.as_ref(), None));
         Ok(Some(Self {
             name: name.to_owned(),
             folder,
@@ -106,7 +108,11 @@ impl DeltaLog {
     }
 
     /// Opens the table, creating it with `schema` if it does not exist.
-    pub(crate) fn open_or_create(site: &Site, name: &str, schema: &Schema) -> Result<Self, ArchiveError> {
+    pub(crate) fn open_or_create(
+        site: &Site,
+        name: &str,
+        schema: &Schema,
+    ) -> Result<Self, ArchiveError> {
         if let Some(table) = Self::open(site, name)? {
             return Ok(table);
         }
@@ -128,7 +134,9 @@ impl DeltaLog {
             .runtime
             .block_on(create.into_future())
             .map_err(|e| log_error(name, e))?;
-        let state = table.state.ok_or_else(|| log_error(name, DeltaTableError::NotInitialized))?;
+        let state = table
+            .state
+            .ok_or_else(|| log_error(name, DeltaTableError::NotInitialized))?;
         Ok(Self {
             name: name.to_owned(),
             folder,
@@ -167,13 +175,10 @@ impl DeltaLog {
     /// Position last committed under an application id.
     pub(crate) fn txn(&self, app_id: &str) -> Result<Option<i64>, ArchiveError> {
         let lookup = self.state.transaction_version(self.log.as_ref(), app_id);
-        self.site.runtime.block_on(lookup).map_err(|e| log_error(&self.name, e))
-    }
-
-    /// Reads commits made since.
-    pub(crate) fn refresh(&mut self) -> Result<(), ArchiveError> {
-        let update = self.state.update(self.log.as_ref(), None);
-        self.site.runtime.block_on(update).map_err(|e| log_error(&self.name, e))
+        self.site
+            .runtime
+            .block_on(lookup)
+            .map_err(|e| log_error(&self.name, e))
     }
 
     /// The live files, oldest commit first.
@@ -203,10 +208,15 @@ impl DeltaLog {
         if let Some(schema) = &addition.schema {
             let schema = kernel_schema(&self.name, schema)?;
             let metadata = self.state.metadata().clone().with_schema(&schema);
-            actions.push(Action::Metadata(metadata.map_err(|e| log_error(&self.name, e.into()))?));
+            actions.push(Action::Metadata(
+                metadata.map_err(|e| log_error(&self.name, e.into()))?,
+            ));
         }
         actions.extend(addition.parts.iter().map(|part| Action::Add(add(part))));
-        let txns = addition.txns.iter().map(|(app, version)| Transaction::new(app, *version));
+        let txns = addition
+            .txns
+            .iter()
+            .map(|(app, version)| Transaction::new(app, *version));
         let properties = CommitProperties::default().with_application_transactions(txns.collect());
         let operation = DeltaOperation::Write {
             mode: SaveMode::Append,
@@ -227,7 +237,11 @@ impl DeltaLog {
         if done.metrics.new_checkpoint_created {
             // A long-lived snapshot grows with every update: start afresh from the checkpoint.
             let fresh = DeltaTableState::try_new(self.log.as_ref(), None);
-            self.state = self.site.runtime.block_on(fresh).map_err(|e| log_error(&self.name, e))?;
+            self.state = self
+                .site
+                .runtime
+                .block_on(fresh)
+                .map_err(|e| log_error(&self.name, e))?;
         }
         Ok(done.version)
     }
@@ -237,7 +251,8 @@ fn log_store(site: &Site, name: &str, folder: &Path) -> Result<LogStoreRef, Arch
     let url = Url::from_directory_path(folder).map_err(|()| ArchiveError::Location {
         location: folder.display().to_string(),
     })?;
-    logstore_with(site.store.clone(), &url, StorageConfig::default()).map_err(|e| log_error(name, e))
+    logstore_with(site.store.clone(), &url, StorageConfig::default())
+        .map_err(|e| log_error(name, e))
 }
 
 fn kernel_schema(name: &str, schema: &Schema) -> Result<StructType, ArchiveError> {

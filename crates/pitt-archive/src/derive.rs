@@ -6,8 +6,8 @@ use std::sync::Arc;
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Float32Type, Float64Type};
 use arrow_array::{
-    Array, ArrayRef, BinaryArray, BooleanArray, Float32Array, Float64Array, Int32Array, Int64Array, RecordBatch,
-    StringArray, StructArray,
+    Array, ArrayRef, BinaryArray, BooleanArray, Float32Array, Float64Array, Int32Array, Int64Array,
+    RecordBatch, StringArray, StructArray,
 };
 use arrow_schema::{Field, Schema, SchemaRef};
 use arrow_select::filter::filter_record_batch;
@@ -35,9 +35,14 @@ pub(crate) fn stored_rows(batch: usize, rows: usize, entries: &[Entry]) -> Boole
 }
 
 /// The columns of a batch that go into its table of alerts, with `_healpix_29`, of the rows stored.
-pub(crate) fn alert_columns(records: &RecordBatch, stored: &BooleanArray) -> Result<RecordBatch, ArchiveError> {
+pub(crate) fn alert_columns(
+    records: &RecordBatch,
+    stored: &BooleanArray,
+) -> Result<RecordBatch, ArchiveError> {
     let arrow = |e| ArchiveError::arrow(tables::ALERTS)(e);
-    let kept = records.project(&shape::kept_columns(&records.schema())).map_err(arrow)?;
+    let kept = records
+        .project(&shape::kept_columns(&records.schema()))
+        .map_err(arrow)?;
     let kept = if stored.true_count() == kept.num_rows() {
         kept
     } else {
@@ -81,16 +86,25 @@ impl ForcedRows {
         mut note: impl FnMut(&str, &str, f64),
     ) -> Result<(), ArchiveError> {
         let common = Common::of(&alerts.records);
-        let lists = alerts.records.column_by_name("forced").and_then(|c| c.as_list_opt::<i32>());
+        let lists = alerts
+            .records
+            .column_by_name("forced")
+            .and_then(|c| c.as_list_opt::<i32>());
         let Some(lists) = lists else { return Ok(()) };
         let Some(points) = ForcedPoints::of(lists.values().as_struct()) else {
             return Ok(());
         };
-        for row in (0..alerts.records.num_rows()).filter(|&row| stored.value(row) && lists.is_valid(row)) {
-            let (Some(object_id), Some(alert_id)) = (common.object_id(row), common.alert_id(row)) else {
+        for row in
+            (0..alerts.records.num_rows()).filter(|&row| stored.value(row) && lists.is_valid(row))
+        {
+            let (Some(object_id), Some(alert_id)) = (common.object_id(row), common.alert_id(row))
+            else {
                 continue;
             };
-            let (from, to) = (lists.value_offsets()[row] as usize, lists.value_offsets()[row + 1] as usize);
+            let (from, to) = (
+                lists.value_offsets()[row] as usize,
+                lists.value_offsets()[row + 1] as usize,
+            );
             if from == to {
                 continue;
             }
@@ -110,7 +124,12 @@ impl ForcedRows {
         Ok(())
     }
 
-    fn push(&mut self, (survey, alert_id, object_id): (&str, i64, &str), points: &ForcedPoints<'_>, at: usize) {
+    fn push(
+        &mut self,
+        (survey, alert_id, object_id): (&str, i64, &str),
+        points: &ForcedPoints<'_>,
+        at: usize,
+    ) {
         let number = |a: &Float32Array| a.is_valid(at).then(|| a.value(at));
         self.survey.push(survey.to_owned());
         self.alert_id.push(alert_id);
@@ -145,10 +164,20 @@ struct ForcedPoints<'a> {
 
 impl<'a> ForcedPoints<'a> {
     fn of(points: &'a StructArray) -> Option<Self> {
-        let float = |name: &str| points.column_by_name(name)?.as_primitive_opt::<Float32Type>();
+        let float = |name: &str| {
+            points
+                .column_by_name(name)?
+                .as_primitive_opt::<Float32Type>()
+        };
         Some(Self {
-            mjd_tai: points.column_by_name("mjd_tai")?.as_primitive_opt::<Float64Type>()?,
-            band: arrow_cast::cast(points.column_by_name("band")?, &arrow_schema::DataType::Utf8).ok()?,
+            mjd_tai: points
+                .column_by_name("mjd_tai")?
+                .as_primitive_opt::<Float64Type>()?,
+            band: arrow_cast::cast(
+                points.column_by_name("band")?,
+                &arrow_schema::DataType::Utf8,
+            )
+            .ok()?,
             flux: float("psf_flux")?,
             flux_err: float("psf_flux_err")?,
         })
@@ -170,7 +199,10 @@ pub(crate) fn match_rows(
     schema: &SchemaRef,
 ) -> Result<RecordBatch, ArchiveError> {
     let mut stored: HashMap<(&str, i64), (&Entry, usize, usize)> = HashMap::new();
-    for entry in entries.iter().filter(|e| e.outcome == Outcome::Stored && !matches.is_empty()) {
+    for entry in entries
+        .iter()
+        .filter(|e| e.outcome == Outcome::Stored && !matches.is_empty())
+    {
         if let Source::Alert { batch, row } = entry.source {
             let alerts = &decoded.batches[batch];
             if let Some(alert_id) = Common::of(&alerts.records).alert_id(row) {
@@ -187,14 +219,54 @@ pub(crate) fn match_rows(
         .collect();
     let common = |batch: usize| Common::of(&decoded.batches[batch].records);
     let columns: Vec<ArrayRef> = vec![
-        Arc::new(found.iter().map(|(m, _)| Some(&*m.survey)).collect::<StringArray>()),
-        Arc::new(found.iter().map(|(m, _)| Some(m.alert_id)).collect::<Int64Array>()),
-        Arc::new(found.iter().map(|(_, (_, b, r))| common(*b).object_id(*r)).collect::<StringArray>()),
-        Arc::new(found.iter().map(|(_, (_, b, r))| common(*b).mjd_tai(*r)).collect::<Float64Array>()),
-        Arc::new(found.iter().map(|(_, (_, b, r))| common(*b).night(*r)).collect::<Int32Array>()),
-        Arc::new(found.iter().map(|(m, _)| Some(&*m.filter)).collect::<StringArray>()),
-        Arc::new(found.iter().map(|(m, _)| Some(&*m.version)).collect::<StringArray>()),
-        Arc::new(found.iter().map(|(_, (e, _, _))| Some(packets[e.packet].received_us)).collect::<Int64Array>()),
+        Arc::new(
+            found
+                .iter()
+                .map(|(m, _)| Some(&*m.survey))
+                .collect::<StringArray>(),
+        ),
+        Arc::new(
+            found
+                .iter()
+                .map(|(m, _)| Some(m.alert_id))
+                .collect::<Int64Array>(),
+        ),
+        Arc::new(
+            found
+                .iter()
+                .map(|(_, (_, b, r))| common(*b).object_id(*r))
+                .collect::<StringArray>(),
+        ),
+        Arc::new(
+            found
+                .iter()
+                .map(|(_, (_, b, r))| common(*b).mjd_tai(*r))
+                .collect::<Float64Array>(),
+        ),
+        Arc::new(
+            found
+                .iter()
+                .map(|(_, (_, b, r))| common(*b).night(*r))
+                .collect::<Int32Array>(),
+        ),
+        Arc::new(
+            found
+                .iter()
+                .map(|(m, _)| Some(&*m.filter))
+                .collect::<StringArray>(),
+        ),
+        Arc::new(
+            found
+                .iter()
+                .map(|(m, _)| Some(&*m.version))
+                .collect::<StringArray>(),
+        ),
+        Arc::new(
+            found
+                .iter()
+                .map(|(_, (e, _, _))| Some(packets[e.packet].received_us))
+                .collect::<Int64Array>(),
+        ),
     ];
     RecordBatch::try_new(schema.clone(), columns).map_err(ArchiveError::arrow(tables::MATCHES))
 }
@@ -220,14 +292,42 @@ pub(crate) fn quarantine_rows(
         _ => None,
     };
     let columns: Vec<ArrayRef> = vec![
-        Arc::new(bad.iter().map(|(_, p)| Some(&*p.position.partition)).collect::<StringArray>()),
-        Arc::new(bad.iter().map(|(_, p)| Some(p.position.offset)).collect::<Int64Array>()),
-        Arc::new(bad.iter().map(|(e, _)| i32::try_from(e.record).ok()).collect::<Int32Array>()),
-        Arc::new(bad.iter().map(|(_, p)| Some(p.received_us)).collect::<Int64Array>()),
-        Arc::new(bad.iter().map(|(_, p)| Some(&*p.name)).collect::<StringArray>()),
-        Arc::new(bad.iter().map(|(e, _)| Some(reason(e))).collect::<StringArray>()),
+        Arc::new(
+            bad.iter()
+                .map(|(_, p)| Some(&*p.position.partition))
+                .collect::<StringArray>(),
+        ),
+        Arc::new(
+            bad.iter()
+                .map(|(_, p)| Some(p.position.offset))
+                .collect::<Int64Array>(),
+        ),
+        Arc::new(
+            bad.iter()
+                .map(|(e, _)| i32::try_from(e.record).ok())
+                .collect::<Int32Array>(),
+        ),
+        Arc::new(
+            bad.iter()
+                .map(|(_, p)| Some(p.received_us))
+                .collect::<Int64Array>(),
+        ),
+        Arc::new(
+            bad.iter()
+                .map(|(_, p)| Some(&*p.name))
+                .collect::<StringArray>(),
+        ),
+        Arc::new(
+            bad.iter()
+                .map(|(e, _)| Some(reason(e)))
+                .collect::<StringArray>(),
+        ),
         Arc::new(bad.iter().map(|(e, _)| detail(e)).collect::<StringArray>()),
-        Arc::new(bad.iter().map(|(_, p)| Some(&p.bytes[..])).collect::<BinaryArray>()),
+        Arc::new(
+            bad.iter()
+                .map(|(_, p)| Some(&p.bytes[..]))
+                .collect::<BinaryArray>(),
+        ),
     ];
     RecordBatch::try_new(schema.clone(), columns).map_err(ArchiveError::arrow(tables::QUARANTINE))
 }

@@ -6,13 +6,17 @@ use std::path::{Path, PathBuf};
 #[derive(Debug, thiserror::Error)]
 pub enum ArchiveError {
     /// The location is not a folder this build can write to.
-    #[error("`{location}` is not a folder (archives live in local folders; give a path or a file:// URL)")]
+    #[error(
+        "`{location}` is not a folder (archives live in local folders; give a path or a file:// URL)"
+    )]
     Location {
         /// What was given.
         location: String,
     },
     /// Reading or writing a file failed: full disk, read-only folder, missing file.
-    #[error("{path}: {source} (nothing committed is lost; free space or fix permissions and start again)")]
+    #[error(
+        "{path}: {source} (nothing committed is lost; free space or fix permissions and start again)"
+    )]
     Io {
         /// The file or folder.
         path: String,
@@ -53,7 +57,9 @@ pub enum ArchiveError {
         path: PathBuf,
     },
     /// Another writer has committed since this one started: this one must stop.
-    #[error("table `{table}`: another writer has committed since this one started (stop this writer; reopen the archive to go on)")]
+    #[error(
+        "table `{table}`: another writer has committed since this one started (stop this writer; reopen the archive to go on)"
+    )]
     Fenced {
         /// Name of the table.
         table: String,
@@ -62,7 +68,9 @@ pub enum ArchiveError {
     #[error("this writer has failed before (open the archive again to go on from the last commit)")]
     Poisoned,
     /// Packets do not follow on the stored ones.
-    #[error("partition `{partition}`: got offset {got}, the archive stands at {expected} (read the source again from {expected})")]
+    #[error(
+        "partition `{partition}`: got offset {got}, the archive stands at {expected} (read the source again from {expected})"
+    )]
     Gap {
         /// Partition of the source.
         partition: String,

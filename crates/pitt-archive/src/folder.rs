@@ -20,8 +20,9 @@ use futures::stream::BoxStream;
 use object_store::local::LocalFileSystem;
 use object_store::path::Path;
 use object_store::{
-    CopyOptions, Error, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStore,
-    PutMode, PutMultipartOptions, PutOptions, PutPayload, PutResult, Result, UploadPart,
+    CopyOptions, Error, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta,
+    ObjectStore, PutMode, PutMultipartOptions, PutOptions, PutPayload, PutResult, Result,
+    UploadPart,
 };
 
 use crate::crash;
@@ -87,7 +88,12 @@ fn stage(staged: &FsPath, payload: &PutPayload) -> std::io::Result<()> {
     file.sync_all()
 }
 
-fn put_synced(target: PathBuf, location: &Path, payload: &PutPayload, create: bool) -> Result<PutResult> {
+fn put_synced(
+    target: PathBuf,
+    location: &Path,
+    payload: &PutPayload,
+    create: bool,
+) -> Result<PutResult> {
     match write_synced(&target, payload, create) {
         Ok(()) => Ok(PutResult {
             e_tag: None,
@@ -108,7 +114,12 @@ fn put_synced(target: PathBuf, location: &Path, payload: &PutPayload, create: bo
 
 #[async_trait]
 impl ObjectStore for SyncedFolder {
-    async fn put_opts(&self, location: &Path, payload: PutPayload, options: PutOptions) -> Result<PutResult> {
+    async fn put_opts(
+        &self,
+        location: &Path,
+        payload: PutPayload,
+        options: PutOptions,
+    ) -> Result<PutResult> {
         let target = self.inner.path_to_filesystem(location)?;
         match options.mode {
             PutMode::Create => put_synced(target, location, &payload, true),
@@ -136,7 +147,10 @@ impl ObjectStore for SyncedFolder {
         self.inner.get_opts(location, options).await
     }
 
-    fn delete_stream(&self, locations: BoxStream<'static, Result<Path>>) -> BoxStream<'static, Result<Path>> {
+    fn delete_stream(
+        &self,
+        locations: BoxStream<'static, Result<Path>>,
+    ) -> BoxStream<'static, Result<Path>> {
         self.inner.delete_stream(locations)
     }
 
@@ -144,7 +158,11 @@ impl ObjectStore for SyncedFolder {
         self.inner.list(prefix)
     }
 
-    fn list_with_offset(&self, prefix: Option<&Path>, offset: &Path) -> BoxStream<'static, Result<ObjectMeta>> {
+    fn list_with_offset(
+        &self,
+        prefix: Option<&Path>,
+        offset: &Path,
+    ) -> BoxStream<'static, Result<ObjectMeta>> {
         self.inner.list_with_offset(prefix, offset)
     }
 

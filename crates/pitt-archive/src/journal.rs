@@ -1,23 +1,29 @@
 //! From packets and what was decoded of them to rows of `packets`.
 
-use arrow_array::builder::{BinaryBuilder, Float64Builder, Int32Builder, Int64Builder, StringBuilder};
+use arrow_array::builder::{
+    BinaryBuilder, Float64Builder, Int32Builder, Int64Builder, StringBuilder,
+};
 use arrow_array::cast::AsArray;
-use arrow_array::types::{Float32Type, Float64Type, Int32Type, Int64Type};
-use arrow_array::{Array, ArrayRef, Float32Array, Float64Array, Int32Array, Int64Array, RecordBatch, StringArray};
+use arrow_array::types::{Float64Type, Int32Type, Int64Type};
+use arrow_array::{
+    Array, ArrayRef, Float64Array, Int32Array, Int64Array, RecordBatch, StringArray,
+};
 use arrow_schema::SchemaRef;
 use std::sync::Arc;
 
 use crate::error::ArchiveError;
+use crate::tables::PACKETS;
 use pitt_alert::frame::Frame;
 use pitt_alert::{AlertBatch, Decoded, Packet};
-use crate::tables::PACKETS;
 
 /// What became of a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Outcome {
     Stored,
     /// Seen before; byte-equal or not.
-    Duplicate { byte_equal: bool },
+    Duplicate {
+        byte_equal: bool,
+    },
     Quarantined,
 }
 
@@ -113,25 +119,26 @@ impl<'a> Common<'a> {
     }
 
     pub(crate) fn alert_id(&self, row: usize) -> Option<i64> {
-        self.alert_id.filter(|a| a.is_valid(row)).map(|a| a.value(row))
+        self.alert_id
+            .filter(|a| a.is_valid(row))
+            .map(|a| a.value(row))
     }
 
     pub(crate) fn object_id(&self, row: usize) -> Option<&'a str> {
-        self.object_id.filter(|a| a.is_valid(row)).map(|a| a.value(row))
+        self.object_id
+            .filter(|a| a.is_valid(row))
+            .map(|a| a.value(row))
     }
 
     pub(crate) fn mjd_tai(&self, row: usize) -> Option<f64> {
-        self.mjd_tai.filter(|a| a.is_valid(row)).map(|a| a.value(row))
+        self.mjd_tai
+            .filter(|a| a.is_valid(row))
+            .map(|a| a.value(row))
     }
 
     pub(crate) fn night(&self, row: usize) -> Option<i32> {
         self.night.filter(|a| a.is_valid(row)).map(|a| a.value(row))
     }
-}
-
-/// A nullable column of 32-bit floats by name.
-pub(crate) fn float32<'a>(records: &'a RecordBatch, name: &str) -> Option<&'a Float32Array> {
-    records.column_by_name(name).and_then(|a| a.as_primitive_opt::<Float32Type>())
 }
 
 /// Builds rows of `packets`.
@@ -209,7 +216,8 @@ impl JournalBuilder {
         }
         self.partition.append_value(&packet.position.partition);
         self.offset.append_value(packet.position.offset);
-        self.record.append_value(i32::try_from(entry.record).unwrap_or(i32::MAX));
+        self.record
+            .append_value(i32::try_from(entry.record).unwrap_or(i32::MAX));
         self.received_us.append_value(packet.received_us);
         self.name.append_value(&packet.name);
         self.outcome.append_value(entry.outcome.as_str());

@@ -52,13 +52,21 @@ impl Ledger {
         let outcome = rows.column(first + 2).as_string::<i32>();
         let reason = rows.column(first + 3).as_string::<i32>();
         for i in 0..rows.num_rows() {
-            let key = (partition.value(i).to_owned(), night.is_valid(i).then(|| night.value(i)));
+            let key = (
+                partition.value(i).to_owned(),
+                night.is_valid(i).then(|| night.value(i)),
+            );
             let line = self.lines.entry(key).or_default();
             line.received += 1;
             match outcome.value(i) {
                 "stored" => line.stored += 1,
                 "duplicate" => line.duplicates += 1,
-                "quarantined" => *line.quarantined.entry(reason.value(i).to_owned()).or_default() += 1,
+                "quarantined" => {
+                    *line
+                        .quarantined
+                        .entry(reason.value(i).to_owned())
+                        .or_default() += 1
+                }
                 _ => {}
             }
         }
@@ -88,7 +96,11 @@ impl fmt::Display for Ledger {
         )?;
         let total = self.total();
         let named = self.lines.iter().map(|((partition, night), line)| {
-            (partition.as_str(), night.map_or_else(|| "-".to_owned(), |n| n.to_string()), line)
+            (
+                partition.as_str(),
+                night.map_or_else(|| "-".to_owned(), |n| n.to_string()),
+                line,
+            )
         });
         for (partition, night, line) in named.chain([("total", String::new(), &total)]) {
             let quarantined: u64 = line.quarantined.values().sum();
@@ -114,7 +126,10 @@ impl Archive {
         for file in self.snapshot(MATCHES)?.map(|s| s.files).unwrap_or_default() {
             for rows in read::columns(&file.path, &["filter", "version"])? {
                 let rows = rows?;
-                let (filter, version) = (rows.column(0).as_string::<i32>(), rows.column(1).as_string::<i32>());
+                let (filter, version) = (
+                    rows.column(0).as_string::<i32>(),
+                    rows.column(1).as_string::<i32>(),
+                );
                 for i in 0..rows.num_rows() {
                     let key = (filter.value(i).to_owned(), version.value(i).to_owned());
                     *ledger.matched.entry(key).or_default() += 1;

@@ -55,7 +55,11 @@ impl PartName {
 
 impl fmt::Display for PartName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:010}-{:03}-{:016x}.parquet", self.commit, self.number, self.hash)
+        write!(
+            f,
+            "{:010}-{:03}-{:016x}.parquet",
+            self.commit, self.number, self.hash
+        )
     }
 }
 
@@ -75,7 +79,8 @@ impl Part {
     pub(crate) fn reopen(path: &Path, name: PartName) -> Result<(Self, SchemaRef), ArchiveError> {
         let file = PositionedFile::open(path)?;
         let size = file.size;
-        let builder = ParquetRecordBatchReaderBuilder::try_new(file).map_err(ArchiveError::parquet(path))?;
+        let builder =
+            ParquetRecordBatchReaderBuilder::try_new(file).map_err(ArchiveError::parquet(path))?;
         let metadata = builder.metadata();
         let part = Self {
             name,
@@ -120,15 +125,18 @@ impl PartWriter {
         schema: SchemaRef,
         properties: WriterProperties,
     ) -> Result<Self, ArchiveError> {
-        let staged = folder.join(format!(".part-{commit:010}-{number:03}-{}", uuid::Uuid::new_v4()));
+        let staged = folder.join(format!(
+            ".part-{commit:010}-{number:03}-{}",
+            uuid::Uuid::new_v4()
+        ));
         let file = File::create_new(&staged).map_err(ArchiveError::io(&staged))?;
         let sink = HashingFile {
             file,
             hash: Xxh3::new(),
             size: 0,
         };
-        let writer =
-            ArrowWriter::try_new(sink, schema, Some(properties)).map_err(ArchiveError::parquet(&staged))?;
+        let writer = ArrowWriter::try_new(sink, schema, Some(properties))
+            .map_err(ArchiveError::parquet(&staged))?;
         Ok(Self {
             folder: folder.to_owned(),
             staged,
@@ -142,11 +150,6 @@ impl PartWriter {
     pub(crate) fn write(&mut self, batch: &RecordBatch) -> Result<(), ArchiveError> {
         self.rows += batch.num_rows() as u64;
         self.writer.write(batch).map_err(write_error(&self.staged))
-    }
-
-    /// Rows given so far.
-    pub(crate) fn rows(&self) -> u64 {
-        self.rows
     }
 
     /// Bytes on disk and in memory so far, about.
@@ -164,7 +167,9 @@ impl PartWriter {
         let metadata = self.writer.finish().map_err(write_error(&self.staged))?;
         let stats = delta_stats(&metadata);
         let sink = self.writer.inner();
-        sink.file.sync_all().map_err(ArchiveError::io(&self.staged))?;
+        sink.file
+            .sync_all()
+            .map_err(ArchiveError::io(&self.staged))?;
         let name = PartName {
             commit: self.commit,
             number: self.number,
@@ -199,7 +204,9 @@ fn write_error(path: &Path) -> impl FnOnce(ParquetError) -> ArchiveError + use<>
 
 /// Milliseconds since 1970.
 pub(crate) fn now_ms() -> i64 {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let now = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
     i64::try_from(now.as_millis()).unwrap_or(i64::MAX)
 }
 
@@ -224,7 +231,14 @@ impl Write for HashingFile {
 
 /// Columns whose smallest and largest values go into the Delta log, where readers prune files by them.
 const PRUNING: [&str; 8] = [
-    "alert_id", "object_id", "mjd_tai", "night", "ra", "_healpix_29", "offset", "received_us",
+    "alert_id",
+    "object_id",
+    "mjd_tai",
+    "night",
+    "ra",
+    "_healpix_29",
+    "offset",
+    "received_us",
 ];
 
 /// Delta statistics of a file, from its footer.
@@ -331,7 +345,10 @@ impl ChunkReader for PositionedFile {
 
     fn get_bytes(&self, start: u64, length: usize) -> ParquetResult<Bytes> {
         if start.saturating_add(length as u64) > self.size {
-            return Err(ParquetError::EOF(format!("{length} bytes at {start} of {}", self.size)));
+            return Err(ParquetError::EOF(format!(
+                "{length} bytes at {start} of {}",
+                self.size
+            )));
         }
         let mut buffer = vec![0; length];
         self.file.read_exact_at(&mut buffer, start)?;

@@ -2,16 +2,17 @@
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
+use std::sync::Mutex;
 
-use arrow_array::{Array, RecordBatch};
 use arrow_array::cast::AsArray;
 use arrow_array::types::Int64Type;
+use arrow_array::{Array, RecordBatch};
 use arrow_schema::SchemaRef;
 use bytes::Bytes;
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{
-    ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder, RowSelection, RowSelector,
+    ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder, RowSelection,
+    RowSelector,
 };
 use parquet::file::metadata::PageIndexPolicy;
 use pitt_alert::frame::{self, Frame, FrameKind};
@@ -25,7 +26,8 @@ pub(crate) fn columns(
     names: &[&str],
 ) -> Result<impl Iterator<Item = Result<RecordBatch, ArchiveError>> + use<>, ArchiveError> {
     let file = PositionedFile::open(path)?;
-    let builder = ParquetRecordBatchReaderBuilder::try_new(file).map_err(ArchiveError::parquet(path))?;
+    let builder =
+        ParquetRecordBatchReaderBuilder::try_new(file).map_err(ArchiveError::parquet(path))?;
     columns_of(builder, path, names, 8192)
 }
 
@@ -39,7 +41,11 @@ pub(crate) fn columns_of(
     let schema = builder.schema().clone();
     let mut roots = Vec::with_capacity(names.len());
     for name in names {
-        roots.push(schema.index_of(name).map_err(ArchiveError::arrow(&path.display().to_string()))?);
+        roots.push(
+            schema
+                .index_of(name)
+                .map_err(ArchiveError::arrow(&path.display().to_string()))?,
+        );
     }
     let mask = ProjectionMask::roots(builder.parquet_schema(), roots.iter().copied());
     let reader = builder
@@ -64,7 +70,8 @@ pub(crate) fn columns_of(
 /// Schema and one footer entry of a file.
 pub(crate) fn footer(path: &Path, key: &str) -> Result<(SchemaRef, Option<String>), ArchiveError> {
     let file = PositionedFile::open(path)?;
-    let builder = ParquetRecordBatchReaderBuilder::try_new(file).map_err(ArchiveError::parquet(path))?;
+    let builder =
+        ParquetRecordBatchReaderBuilder::try_new(file).map_err(ArchiveError::parquet(path))?;
     let entries = builder.metadata().file_metadata().key_value_metadata();
     let value = entries
         .and_then(|entries| entries.iter().find(|entry| entry.key == key))
@@ -74,7 +81,16 @@ pub(crate) fn footer(path: &Path, key: &str) -> Result<(SchemaRef, Option<String
 
 /// Columns a packet is put together from.
 pub(crate) const PACKET_COLUMNS: [&str; 10] = [
-    "frame", "frame_header", "frame_sync", "packet", "crc32", "schema", "partition", "offset", "name", "received_us",
+    "frame",
+    "frame_header",
+    "frame_sync",
+    "packet",
+    "crc32",
+    "schema",
+    "partition",
+    "offset",
+    "name",
+    "received_us",
 ];
 
 /// One row's packet, put together.
@@ -107,11 +123,14 @@ pub(crate) fn join_row(
         return Ok(None);
     };
     let header = match text(1) {
-        Some(id) => Some(header(id).ok_or_else(|| format!("its header {id} is not in the table `schemas`"))?),
+        Some(id) => Some(
+            header(id).ok_or_else(|| format!("its header {id} is not in the table `schemas`"))?,
+        ),
         None => None,
     };
     let frame = Frame {
-        kind: FrameKind::from_name(kind).ok_or_else(|| format!("frame `{kind}` is not known to this version"))?,
+        kind: FrameKind::from_name(kind)
+            .ok_or_else(|| format!("frame `{kind}` is not known to this version"))?,
         header_id: None,
         header: Bytes::new(),
         sync: bytes(2).and_then(|sync| sync.try_into().ok()),
@@ -154,7 +173,10 @@ impl OpenFiles {
     }
 
     fn open(&self, path: &Path) -> Result<OpenFile, ArchiveError> {
-        let mut files = self.files.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut files = self
+            .files
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
         let now = files.values().map(|(used, _)| *used).max().unwrap_or(0) + 1;
         if let Some((used, open)) = files.get_mut(path) {
             *used = now;
@@ -162,10 +184,14 @@ impl OpenFiles {
         }
         let file = PositionedFile::open(path)?;
         let options = ArrowReaderOptions::new().with_page_index_policy(PageIndexPolicy::Optional);
-        let metadata = ArrowReaderMetadata::load(&file, options).map_err(ArchiveError::parquet(path))?;
+        let metadata =
+            ArrowReaderMetadata::load(&file, options).map_err(ArchiveError::parquet(path))?;
         let open = OpenFile { file, metadata };
         if files.len() >= self.limit
-            && let Some(oldest) = files.iter().min_by_key(|(_, (used, _))| *used).map(|(p, _)| p.clone())
+            && let Some(oldest) = files
+                .iter()
+                .min_by_key(|(_, (used, _))| *used)
+                .map(|(p, _)| p.clone())
         {
             files.remove(&oldest);
         }
@@ -197,11 +223,7 @@ impl OpenFiles {
             .with_row_groups(vec![group])
             .with_row_selection(selection);
         let mut rows = columns_of(builder, path, &PACKET_COLUMNS, 1)?;
-        rows.next().ok_or_else(|| damaged("the file has no such row"))?
+        rows.next()
+            .ok_or_else(|| damaged("the file has no such row"))?
     }
-}
-
-/// Shares a name.
-pub(crate) fn shared(text: &str) -> Arc<str> {
-    Arc::from(text)
 }

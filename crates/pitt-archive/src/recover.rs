@@ -37,7 +37,10 @@ pub(crate) fn complete(inner: &Inner) -> Result<u64, ArchiveError> {
 }
 
 /// The files derived from a commit, by table, as its last file of `packets` names them.
-pub(crate) fn manifest(files: &[TableFile], commit: u64) -> Result<BTreeMap<String, Vec<PartName>>, ArchiveError> {
+pub(crate) fn manifest(
+    files: &[TableFile],
+    commit: u64,
+) -> Result<BTreeMap<String, Vec<PartName>>, ArchiveError> {
     let last = files.iter().rfind(|f| f.name.commit == commit);
     let broken = |detail: String| ArchiveError::Format {
         table: PACKETS.to_owned(),
@@ -45,7 +48,8 @@ pub(crate) fn manifest(files: &[TableFile], commit: u64) -> Result<BTreeMap<Stri
     };
     let last = last.ok_or_else(|| broken(format!("commit {commit} has no file")))?;
     let (_, text) = read::footer(&last.path, MANIFEST)?;
-    let text = text.ok_or_else(|| broken(format!("{} names no derived files", last.path.display())))?;
+    let text =
+        text.ok_or_else(|| broken(format!("{} names no derived files", last.path.display())))?;
     let listed: BTreeMap<String, Vec<String>> = serde_json::from_str::<serde_json::Value>(&text)
         .ok()
         .and_then(|value| {
@@ -53,7 +57,12 @@ pub(crate) fn manifest(files: &[TableFile], commit: u64) -> Result<BTreeMap<Stri
             object
                 .map(|(table, names)| {
                     let names = names.as_array()?.iter();
-                    Some((table.clone(), names.map(|n| Some(n.as_str()?.to_owned())).collect::<Option<_>>()?))
+                    Some((
+                        table.clone(),
+                        names
+                            .map(|n| Some(n.as_str()?.to_owned()))
+                            .collect::<Option<_>>()?,
+                    ))
                 })
                 .collect()
         })
@@ -61,13 +70,19 @@ pub(crate) fn manifest(files: &[TableFile], commit: u64) -> Result<BTreeMap<Stri
     let mut manifest = BTreeMap::new();
     for (table, names) in listed {
         let parts: Option<Vec<PartName>> = names.iter().map(|n| PartName::parse(n)).collect();
-        let parts = parts.ok_or_else(|| broken(format!("{}: manifest `{text}`", last.path.display())))?;
+        let parts =
+            parts.ok_or_else(|| broken(format!("{}: manifest `{text}`", last.path.display())))?;
         manifest.insert(table, parts);
     }
     Ok(manifest)
 }
 
-fn complete_table(inner: &Inner, name: &str, parts: &[PartName], commit: u64) -> Result<(), ArchiveError> {
+fn complete_table(
+    inner: &Inner,
+    name: &str,
+    parts: &[PartName],
+    commit: u64,
+) -> Result<(), ArchiveError> {
     let committed = match inner.tables().get(name) {
         Some(log) => log.txn(DERIVED)?.unwrap_or(0).unsigned_abs(),
         None => 0,
@@ -75,7 +90,11 @@ fn complete_table(inner: &Inner, name: &str, parts: &[PartName], commit: u64) ->
     if committed >= commit || parts.is_empty() {
         return Ok(());
     }
-    tracing::info!(table = name, commit, "completing a commit that a crash interrupted");
+    tracing::info!(
+        table = name,
+        commit,
+        "completing a commit that a crash interrupted"
+    );
     let folder = inner.site.root.join(name);
     let mut found = Vec::new();
     let mut schema: Option<SchemaRef> = None;
@@ -111,7 +130,11 @@ pub(crate) fn commit_parts(
     let log = table_mut(&mut tables, name)?;
     // Only the surveys' tables grow; the others have the columns this version writes.
     let of_survey = name.starts_with("alerts/");
-    let grown = if of_survey { growth(&log.schema()?, schema) } else { None };
+    let grown = if of_survey {
+        growth(&log.schema()?, schema)
+    } else {
+        None
+    };
     log.commit(Addition {
         parts,
         txns: vec![(DERIVED.to_owned(), commit as i64)],
@@ -122,7 +145,11 @@ pub(crate) fn commit_parts(
 
 /// Removes files that a crashed writer had not finished.
 fn remove_leftovers(inner: &Inner) -> Result<(), ArchiveError> {
-    let mut folders: Vec<_> = inner.tables().values().map(|log| log.folder().to_owned()).collect();
+    let mut folders: Vec<_> = inner
+        .tables()
+        .values()
+        .map(|log| log.folder().to_owned())
+        .collect();
     folders.extend(folders.clone().iter().map(|f| f.join("_delta_log")));
     for folder in folders {
         remove_leftovers_in(&folder)?;

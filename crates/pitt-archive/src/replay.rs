@@ -74,8 +74,8 @@ impl Archive {
 impl FileRows {
     fn open(file: TableFile) -> Result<Self, ArchiveError> {
         let reader = PositionedFile::open(&file.path)?;
-        let builder =
-            ParquetRecordBatchReaderBuilder::try_new(reader).map_err(ArchiveError::parquet(&file.path))?;
+        let builder = ParquetRecordBatchReaderBuilder::try_new(reader)
+            .map_err(ArchiveError::parquet(&file.path))?;
         let mut names = PACKET_COLUMNS.to_vec();
         names.extend(["record", "outcome", "night"]);
         let batches = read::columns_of(builder, &file.path, &names, BATCH_ROWS)?;
@@ -90,7 +90,11 @@ impl FileRows {
 
     /// Steps to the next row: its batch and number in it.
     fn step(&mut self) -> Result<Option<usize>, ArchiveError> {
-        while self.batch.as_ref().is_none_or(|b| self.next >= b.num_rows()) {
+        while self
+            .batch
+            .as_ref()
+            .is_none_or(|b| self.next >= b.num_rows())
+        {
             match self.batches.next().transpose()? {
                 Some(batch) => self.batch = Some(batch),
                 None => return Ok(None),
@@ -134,22 +138,27 @@ impl Replay {
 
     /// Takes a row in; gives the packet before when the row begins another.
     fn take_row(&mut self, i: usize, place: ReplayPlace) -> Result<Option<Replayed>, ArchiveError> {
-        let Some((rows, batch)) = self.rows.as_ref().and_then(|r| Some((r, r.batch.as_ref()?))) else {
+        let Some((rows, batch)) = self
+            .rows
+            .as_ref()
+            .and_then(|r| Some((r, r.batch.as_ref()?)))
+        else {
             return Ok(None);
         };
         let offset = batch.column(7).as_primitive::<Int64Type>().value(i);
         let partition = batch.column(6).as_string::<i32>().value(i);
-        let same = self
-            .waiting
-            .as_ref()
-            .is_some_and(|w| w.packet.position.offset == offset && &*w.packet.position.partition == partition);
+        let same = self.waiting.as_ref().is_some_and(|w| {
+            w.packet.position.offset == offset && &*w.packet.position.partition == partition
+        });
         let mut finished = None;
         if !same {
             let book = self.archive.inner.book();
-            let joined = read::join_row(batch, i, |id| book.header(id)).map_err(|detail| ArchiveError::Damaged {
-                path: rows.file.path.display().to_string(),
-                row: place.row - 1,
-                detail,
+            let joined = read::join_row(batch, i, |id| book.header(id)).map_err(|detail| {
+                ArchiveError::Damaged {
+                    path: rows.file.path.display().to_string(),
+                    row: place.row - 1,
+                    detail,
+                }
             })?;
             let fresh = joined.map(|joined| Replayed {
                 packet: Packet {

@@ -20,11 +20,18 @@ use crate::read;
 use crate::tables::{self, PACKETS};
 
 fn files(archive: &Archive, table: &str) -> Result<Vec<TableFile>, ArchiveError> {
-    Ok(archive.snapshot(table)?.map(|s| s.files).unwrap_or_default())
+    Ok(archive
+        .snapshot(table)?
+        .map(|s| s.files)
+        .unwrap_or_default())
 }
 
 /// Finds the packet of a stored alert.
-pub(crate) fn locate(archive: &Archive, survey: &str, alert_id: i64) -> Result<Option<Location>, ArchiveError> {
+pub(crate) fn locate(
+    archive: &Archive,
+    survey: &str,
+    alert_id: i64,
+) -> Result<Option<Location>, ArchiveError> {
     for file in files(archive, PACKETS)?.iter().rev() {
         let within = file
             .range_i64("alert_id")
@@ -36,8 +43,19 @@ pub(crate) fn locate(archive: &Archive, survey: &str, alert_id: i64) -> Result<O
     Ok(None)
 }
 
-fn locate_in(file: &TableFile, survey: &str, alert_id: i64) -> Result<Option<Location>, ArchiveError> {
-    let names = ["survey", "alert_id", "partition", "offset", "record", "outcome"];
+fn locate_in(
+    file: &TableFile,
+    survey: &str,
+    alert_id: i64,
+) -> Result<Option<Location>, ArchiveError> {
+    let names = [
+        "survey",
+        "alert_id",
+        "partition",
+        "offset",
+        "record",
+        "outcome",
+    ];
     let (mut row, mut packet_row) = (0, 0);
     let mut last: Option<(String, i64)> = None;
     for batch in read::columns(&file.path, &names)? {
@@ -46,7 +64,10 @@ fn locate_in(file: &TableFile, survey: &str, alert_id: i64) -> Result<Option<Loc
         let ids = batch.column(1).as_primitive::<Int64Type>();
         let offsets = batch.column(3).as_primitive::<Int64Type>();
         for i in 0..batch.num_rows() {
-            if last.as_ref().is_none_or(|(p, o)| *o != offsets.value(i) || p != text(2, i)) {
+            if last
+                .as_ref()
+                .is_none_or(|(p, o)| *o != offsets.value(i) || p != text(2, i))
+            {
                 packet_row = row;
                 last = Some((text(2, i).to_owned(), offsets.value(i)));
             }
@@ -56,7 +77,11 @@ fn locate_in(file: &TableFile, survey: &str, alert_id: i64) -> Result<Option<Loc
                     commit: file.name.commit,
                     number: file.name.number,
                     row: packet_row,
-                    record: batch.column(4).as_primitive::<Int32Type>().value(i).unsigned_abs(),
+                    record: batch
+                        .column(4)
+                        .as_primitive::<Int32Type>()
+                        .value(i)
+                        .unsigned_abs(),
                 }));
             }
             row += 1;
@@ -66,7 +91,15 @@ fn locate_in(file: &TableFile, survey: &str, alert_id: i64) -> Result<Option<Loc
 }
 
 const ALERT_COLUMNS: [&str; 9] = [
-    "survey", "alert_id", "object_id", "mjd_tai", "ra", "dec", "band", "psf_flux", "psf_flux_err",
+    "survey",
+    "alert_id",
+    "object_id",
+    "mjd_tai",
+    "ra",
+    "dec",
+    "band",
+    "psf_flux",
+    "psf_flux_err",
 ];
 
 /// Calls `take` with every batch of alerts in files that `wanted` does not rule out.
@@ -102,14 +135,22 @@ pub(crate) fn light_curve(archive: &Archive, object_id: &str) -> Result<Vec<Poin
             }
         }
     })?;
-    points.sort_by(|a, b| a.mjd_tai.total_cmp(&b.mjd_tai).then(a.alert_id.cmp(&b.alert_id)));
+    points.sort_by(|a, b| {
+        a.mjd_tai
+            .total_cmp(&b.mjd_tai)
+            .then(a.alert_id.cmp(&b.alert_id))
+    });
     Ok(points)
 }
 
 fn point(batch: &RecordBatch, i: usize) -> Point {
     let number = |column: usize| {
         let array = batch.column(column).as_primitive::<Float32Type>();
-        if array.is_valid(i) { array.value(i) } else { f32::NAN }
+        if array.is_valid(i) {
+            array.value(i)
+        } else {
+            f32::NAN
+        }
     };
     let band = batch.column(6).as_string::<i32>();
     Point {
@@ -123,8 +164,16 @@ fn point(batch: &RecordBatch, i: usize) -> Point {
 }
 
 /// Finds the objects with an alert in a cone.
-pub(crate) fn cone(archive: &Archive, ra: f64, dec: f64, radius_arcsec: f64) -> Result<Vec<ConeHit>, ArchiveError> {
-    let center = Icrs { ra_deg: ra, dec_deg: dec };
+pub(crate) fn cone(
+    archive: &Archive,
+    ra: f64,
+    dec: f64,
+    radius_arcsec: f64,
+) -> Result<Vec<ConeHit>, ArchiveError> {
+    let center = Icrs {
+        ra_deg: ra,
+        dec_deg: dec,
+    };
     let cells = healpix::cone_ranges29(ra, dec, radius_arcsec);
     let may_hold = |file: &TableFile| {
         let range = file.range_i64("_healpix_29");
@@ -161,7 +210,10 @@ fn near(
     }
     let ra = batch.column(4).as_primitive::<Float64Type>().value(i);
     let dec = batch.column(5).as_primitive::<Float64Type>().value(i);
-    let separation_arcsec = center.separation_arcsec(Icrs { ra_deg: ra, dec_deg: dec });
+    let separation_arcsec = center.separation_arcsec(Icrs {
+        ra_deg: ra,
+        dec_deg: dec,
+    });
     if separation_arcsec > radius_arcsec {
         return;
     }

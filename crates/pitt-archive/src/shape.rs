@@ -21,13 +21,18 @@ fn stored_type(from: &DataType) -> Option<DataType> {
         DataType::Float16 | DataType::Float32 => DataType::Float32,
         DataType::Float64 => DataType::Float64,
         DataType::Boolean => DataType::Boolean,
-        DataType::Binary | DataType::LargeBinary | DataType::BinaryView | DataType::FixedSizeBinary(_) => {
+        DataType::Binary
+        | DataType::LargeBinary
+        | DataType::BinaryView
+        | DataType::FixedSizeBinary(_) => {
             return None;
         }
         DataType::Dictionary(_, values) => stored_type(values)?,
-        DataType::List(item) | DataType::LargeList(item) => {
-            DataType::List(Arc::new(Field::new("element", stored_type(item.data_type())?, true)))
-        }
+        DataType::List(item) | DataType::LargeList(item) => DataType::List(Arc::new(Field::new(
+            "element",
+            stored_type(item.data_type())?,
+            true,
+        ))),
         DataType::Struct(fields) => {
             let kept = merge(&Fields::empty(), fields);
             if kept.is_empty() {
@@ -53,7 +58,10 @@ fn map_of(value: DataType) -> DataType {
         Field::new("key", DataType::Utf8, false),
         Field::new("value", value, true),
     ]);
-    DataType::Map(Arc::new(Field::new("key_value", DataType::Struct(pair), false)), false)
+    DataType::Map(
+        Arc::new(Field::new("key_value", DataType::Struct(pair), false)),
+        false,
+    )
 }
 
 fn map_value(entries: &FieldRef) -> Option<&DataType> {
@@ -71,7 +79,9 @@ fn union(a: &DataType, b: &DataType) -> Option<DataType> {
             let item = union(a.data_type(), b.data_type())?;
             Some(DataType::List(Arc::new(Field::new("element", item, true))))
         }
-        (DataType::Map(a, _), DataType::Map(b, _)) => Some(map_of(union(map_value(a)?, map_value(b)?)?)),
+        (DataType::Map(a, _), DataType::Map(b, _)) => {
+            Some(map_of(union(map_value(a)?, map_value(b)?)?))
+        }
         (a, b) if a == b => Some(a.clone()),
         _ => None,
     }
@@ -92,8 +102,15 @@ fn type_word(data_type: &DataType) -> &'static str {
 
 /// Where a column of this name and stored type goes: its slot, or the name of the new one.
 fn slot(table: &[FieldRef], name: &str, data_type: &DataType) -> Result<usize, String> {
-    match table.iter().position(|f| f.name().eq_ignore_ascii_case(name)) {
-        Some(at) if table[at].name() == name && union(table[at].data_type(), data_type).is_some() => Ok(at),
+    match table
+        .iter()
+        .position(|f| f.name().eq_ignore_ascii_case(name))
+    {
+        Some(at)
+            if table[at].name() == name && union(table[at].data_type(), data_type).is_some() =>
+        {
+            Ok(at)
+        }
         Some(_) => {
             let other = format!("{name}__{}", type_word(data_type));
             table.iter().position(|f| f.name() == &other).ok_or(other)
@@ -128,11 +145,15 @@ pub(crate) fn merge(table: &Fields, incoming: &Fields) -> Fields {
 /// The columns of a decoded batch that its table keeps: all but the history lists and the stamps.
 pub(crate) fn kept_columns(schema: &Schema) -> Vec<usize> {
     let is_history = |t: &DataType| match t {
-        DataType::List(item) | DataType::LargeList(item) => matches!(item.data_type(), DataType::Struct(_)),
+        DataType::List(item) | DataType::LargeList(item) => {
+            matches!(item.data_type(), DataType::Struct(_))
+        }
         _ => false,
     };
     (0..schema.fields().len())
-        .filter(|&i| !is_history(schema.field(i).data_type()) && !holds_stamp(schema.field(i).data_type()))
+        .filter(|&i| {
+            !is_history(schema.field(i).data_type()) && !holds_stamp(schema.field(i).data_type())
+        })
         .collect()
 }
 
@@ -146,7 +167,12 @@ fn holds_stamp(data_type: &DataType) -> bool {
 
 /// Fits a batch to a table's schema, which must have been grown by it.
 pub(crate) fn conform(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch, ArrowError> {
-    let columns = conform_columns(batch.schema().fields(), batch.columns(), schema.fields(), batch.num_rows())?;
+    let columns = conform_columns(
+        batch.schema().fields(),
+        batch.columns(),
+        schema.fields(),
+        batch.num_rows(),
+    )?;
     RecordBatch::try_new(schema.clone(), columns)
 }
 
@@ -177,21 +203,37 @@ fn conform_array(array: &ArrayRef, to: &DataType) -> Result<ArrayRef, ArrowError
             let source = array.as_struct();
             let columns = conform_columns(from, source.columns(), fields, source.len())?;
             let nulls = source.nulls().cloned();
-            Ok(Arc::new(StructArray::try_new_with_length(fields.clone(), columns, nulls, source.len())?))
+            Ok(Arc::new(StructArray::try_new_with_length(
+                fields.clone(),
+                columns,
+                nulls,
+                source.len(),
+            )?))
         }
         (DataType::List(_), DataType::List(item)) => {
             let source = array.as_list::<i32>();
             let values = conform_array(source.values(), item.data_type())?;
             let offsets = source.offsets().clone();
-            Ok(Arc::new(ListArray::try_new(item.clone(), offsets, values, source.nulls().cloned())?))
+            Ok(Arc::new(ListArray::try_new(
+                item.clone(),
+                offsets,
+                values,
+                source.nulls().cloned(),
+            )?))
         }
-        (DataType::Map(..), DataType::Map(entries, sorted)) => conform_map(array.as_map(), entries, *sorted),
+        (DataType::Map(..), DataType::Map(entries, sorted)) => {
+            conform_map(array.as_map(), entries, *sorted)
+        }
         (from, to) if from == to => Ok(array.clone()),
         _ => arrow_cast::cast(array, to),
     }
 }
 
-fn conform_map(source: &MapArray, entries: &FieldRef, sorted: bool) -> Result<ArrayRef, ArrowError> {
+fn conform_map(
+    source: &MapArray,
+    entries: &FieldRef,
+    sorted: bool,
+) -> Result<ArrayRef, ArrowError> {
     let DataType::Struct(pair) = entries.data_type() else {
         return Err(ArrowError::SchemaError("a map of no pairs".to_owned()));
     };
@@ -201,7 +243,13 @@ fn conform_map(source: &MapArray, entries: &FieldRef, sorted: bool) -> Result<Ar
     ];
     let pairs = StructArray::try_new(pair.clone(), columns, None)?;
     let offsets = source.offsets().clone();
-    let map = MapArray::try_new(entries.clone(), offsets, pairs, source.nulls().cloned(), sorted)?;
+    let map = MapArray::try_new(
+        entries.clone(),
+        offsets,
+        pairs,
+        source.nulls().cloned(),
+        sorted,
+    )?;
     Ok(Arc::new(map))
 }
 
@@ -211,7 +259,8 @@ mod tests {
     use arrow_array::{Float64Array, Int32Array, Int64Array, StringArray};
 
     fn batch(columns: Vec<(&str, ArrayRef)>) -> RecordBatch {
-        RecordBatch::try_from_iter_with_nullable(columns.into_iter().map(|(n, a)| (n, a, true))).unwrap()
+        RecordBatch::try_from_iter_with_nullable(columns.into_iter().map(|(n, a)| (n, a, true)))
+            .unwrap()
     }
 
     fn grow(table: &SchemaRef, batch: &RecordBatch) -> SchemaRef {
@@ -254,6 +303,12 @@ mod tests {
         let table = grow(&Arc::new(Schema::empty()), &both);
         assert_eq!(table.field(1).name(), "H__int64");
         let fitted = conform(&both, &table).unwrap();
-        assert_eq!(fitted.column(1).as_primitive::<arrow_array::types::Int64Type>().value(0), 2);
+        assert_eq!(
+            fitted
+                .column(1)
+                .as_primitive::<arrow_array::types::Int64Type>()
+                .value(0),
+            2
+        );
     }
 }

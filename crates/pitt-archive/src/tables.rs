@@ -92,21 +92,46 @@ fn identity() -> Vec<Field> {
     vec![
         column("survey", DataType::Utf8, "", "survey the alert is of"),
         column("alert_id", DataType::Int64, "", "candid or diaSourceId"),
-        column("object_id", DataType::Utf8, "", "objectId, diaObjectId or ssObjectId"),
-        column("mjd_tai", DataType::Float64, "d (TAI)", "middle of the exposure"),
+        column(
+            "object_id",
+            DataType::Utf8,
+            "",
+            "objectId, diaObjectId or ssObjectId",
+        ),
+        column(
+            "mjd_tai",
+            DataType::Float64,
+            "d (TAI)",
+            "middle of the exposure",
+        ),
     ]
 }
 
 fn night() -> Field {
-    column("night", DataType::Int32, "", "YYYYMMDD of the observing night")
+    column(
+        "night",
+        DataType::Int32,
+        "",
+        "YYYYMMDD of the observing night",
+    )
 }
 
 fn provenance() -> Vec<Field> {
     vec![
         column("partition", DataType::Utf8, "", "partition of the source"),
         column("offset", DataType::Int64, "", "position in the partition"),
-        column("record", DataType::Int32, "", "number of the record in its packet, from 0"),
-        column("received_us", DataType::Int64, "us (UTC)", "time of receipt"),
+        column(
+            "record",
+            DataType::Int32,
+            "",
+            "number of the record in its packet, from 0",
+        ),
+        column(
+            "received_us",
+            DataType::Int64,
+            "us (UTC)",
+            "time of receipt",
+        ),
         column("name", DataType::Utf8, "", "the packet's name, for people"),
     ]
 }
@@ -117,16 +142,66 @@ pub(crate) fn packets() -> Schema {
     fields.push(night());
     fields.extend(provenance());
     fields.extend([
-        column("outcome", DataType::Utf8, "", "stored, duplicate or quarantined"),
-        column("reason", DataType::Utf8, "", "why not stored; of a duplicate: byte_equal or differs"),
-        column("detail", DataType::Utf8, "", "what exactly could not be read"),
-        column("schema", DataType::Utf8, "", "fingerprint of the writer's schema"),
-        column("frame", DataType::Utf8, "", "how the packet's bytes are kept: container, wire or plain"),
-        column("frame_header", DataType::Utf8, "", "fingerprint of the container's header"),
-        column("frame_sync", DataType::Binary, "", "the container's sync marker"),
-        column("crc32", DataType::Int64, "", "CRC-32 of the packet as received"),
-        column("size", DataType::Int64, "byte", "size of the packet as received"),
-        column("packet", DataType::Binary, "", "the packet without what its frame gives back"),
+        column(
+            "outcome",
+            DataType::Utf8,
+            "",
+            "stored, duplicate or quarantined",
+        ),
+        column(
+            "reason",
+            DataType::Utf8,
+            "",
+            "why not stored; of a duplicate: byte_equal or differs",
+        ),
+        column(
+            "detail",
+            DataType::Utf8,
+            "",
+            "what exactly could not be read",
+        ),
+        column(
+            "schema",
+            DataType::Utf8,
+            "",
+            "fingerprint of the writer's schema",
+        ),
+        column(
+            "frame",
+            DataType::Utf8,
+            "",
+            "how the packet's bytes are kept: container, wire or plain",
+        ),
+        column(
+            "frame_header",
+            DataType::Utf8,
+            "",
+            "fingerprint of the container's header",
+        ),
+        column(
+            "frame_sync",
+            DataType::Binary,
+            "",
+            "the container's sync marker",
+        ),
+        column(
+            "crc32",
+            DataType::Int64,
+            "",
+            "CRC-32 of the packet as received",
+        ),
+        column(
+            "size",
+            DataType::Int64,
+            "byte",
+            "size of the packet as received",
+        ),
+        column(
+            "packet",
+            DataType::Binary,
+            "",
+            "the packet without what its frame gives back",
+        ),
     ]);
     Schema::new(fields)
 }
@@ -134,12 +209,32 @@ pub(crate) fn packets() -> Schema {
 /// Columns of `forced`.
 pub(crate) fn forced() -> Schema {
     let mut fields = identity();
-    fields[1] = column("alert_id", DataType::Int64, "", "alert that brought the point");
-    fields[3] = column("mjd_tai", DataType::Float64, "d (TAI)", "middle of the exposure measured");
+    fields[1] = column(
+        "alert_id",
+        DataType::Int64,
+        "",
+        "alert that brought the point",
+    );
+    fields[3] = column(
+        "mjd_tai",
+        DataType::Float64,
+        "d (TAI)",
+        "middle of the exposure measured",
+    );
     fields.extend([
         column("band", DataType::Utf8, "", "u g r i z y"),
-        column("psf_flux", DataType::Float32, "nJy", "forced difference flux"),
-        column("psf_flux_err", DataType::Float32, "nJy", "its standard error"),
+        column(
+            "psf_flux",
+            DataType::Float32,
+            "nJy",
+            "forced difference flux",
+        ),
+        column(
+            "psf_flux_err",
+            DataType::Float32,
+            "nJy",
+            "its standard error",
+        ),
     ]);
     Schema::new(fields)
 }
@@ -151,7 +246,12 @@ pub(crate) fn matches() -> Schema {
         night(),
         column("filter", DataType::Utf8, "", "name of the filter"),
         column("version", DataType::Utf8, "", "version of the filter"),
-        column("received_us", DataType::Int64, "us (UTC)", "time of receipt of the alert"),
+        column(
+            "received_us",
+            DataType::Int64,
+            "us (UTC)",
+            "time of receipt of the alert",
+        ),
     ]);
     Schema::new(fields)
 }
@@ -170,26 +270,55 @@ pub(crate) fn quarantine() -> Schema {
 /// Columns of `schemas`.
 pub(crate) fn schemas() -> Schema {
     Schema::new(vec![
-        column("kind", DataType::Utf8, "", "schema (a writer's) or header (a container's)"),
+        column(
+            "kind",
+            DataType::Utf8,
+            "",
+            "schema (a writer's) or header (a container's)",
+        ),
         column("fingerprint", DataType::Utf8, "", "hash of the bytes"),
         column("survey", DataType::Utf8, "", "survey of the schema"),
-        column("version", DataType::Utf8, "", "version as the survey counts"),
-        column("wire_id", DataType::Int64, "", "registry id under which it came, if it did"),
+        column(
+            "version",
+            DataType::Utf8,
+            "",
+            "version as the survey counts",
+        ),
+        column(
+            "wire_id",
+            DataType::Int64,
+            "",
+            "registry id under which it came, if it did",
+        ),
         column("json", DataType::Utf8, "", "the Avro schema"),
-        column("bytes", DataType::Binary, "", "the container header without its sync marker"),
+        column(
+            "bytes",
+            DataType::Binary,
+            "",
+            "the container header without its sync marker",
+        ),
     ])
 }
 
 /// The column every table of alerts has besides the survey's and the common ones.
 pub(crate) fn healpix_column() -> Field {
-    column("_healpix_29", DataType::Int64, "", "HEALPix cell of order 29, nested, of ra and dec")
+    column(
+        "_healpix_29",
+        DataType::Int64,
+        "",
+        "HEALPix cell of order 29, nested, of ra and dec",
+    )
 }
 
 /// Rows of a row group: about 50 MB of ZTF packets.
 pub(crate) const GROUP_ROWS: usize = 1000;
 
 /// How a table's Parquet files are written.
-pub(crate) fn properties(table: &str, schema: &SchemaRef, packets: PacketCompression) -> WriterProperties {
+pub(crate) fn properties(
+    table: &str,
+    schema: &SchemaRef,
+    packets: PacketCompression,
+) -> WriterProperties {
     let small = Compression::ZSTD(ZstdLevel::default());
     let mut builder = WriterProperties::builder()
         .set_compression(small)
@@ -197,7 +326,14 @@ pub(crate) fn properties(table: &str, schema: &SchemaRef, packets: PacketCompres
         .set_statistics_enabled(EnabledStatistics::Chunk)
         .set_max_row_group_row_count(Some(if table == PACKETS { GROUP_ROWS } else { 50_000 }))
         .set_coerce_types(true);
-    for name in ["survey", "alert_id", "object_id", "mjd_tai", "night", "_healpix_29"] {
+    for name in [
+        "survey",
+        "alert_id",
+        "object_id",
+        "mjd_tai",
+        "night",
+        "_healpix_29",
+    ] {
         if schema.field_with_name(name).is_ok() {
             let path = ColumnPath::from(name);
             builder = builder.set_column_statistics_enabled(path, EnabledStatistics::Page);

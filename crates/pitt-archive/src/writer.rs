@@ -17,7 +17,9 @@ use crate::derive::{self, ForcedRows};
 use crate::error::ArchiveError;
 use crate::journal::{self, Common, Entry, JournalBuilder, Outcome, Source};
 use crate::stream::Stream;
-use crate::tables::{self, COMMITS, DERIVED, FORCED, MANIFEST, MATCHES, PACKETS, QUARANTINE, SCHEMAS};
+use crate::tables::{
+    self, COMMITS, DERIVED, FORCED, MANIFEST, MATCHES, PACKETS, QUARANTINE, SCHEMAS,
+};
 use crate::{crash, recover, shape};
 
 /// Bytes of packets gathered before they go to the Parquet writer.
@@ -126,7 +128,9 @@ impl Writer {
         if let Some(next) = self.next.get(partition) {
             return Ok(*next);
         }
-        let next = table(&self.inner.tables(), PACKETS)?.txn(partition)?.unwrap_or(0);
+        let next = table(&self.inner.tables(), PACKETS)?
+            .txn(partition)?
+            .unwrap_or(0);
         self.next.insert(partition.to_owned(), next);
         Ok(next)
     }
@@ -170,7 +174,10 @@ impl Writer {
         Ok(report)
     }
 
-    fn positions_after(&mut self, packets: &[Packet]) -> Result<BTreeMap<String, i64>, ArchiveError> {
+    fn positions_after(
+        &mut self,
+        packets: &[Packet],
+    ) -> Result<BTreeMap<String, i64>, ArchiveError> {
         let mut positions: BTreeMap<String, i64> = BTreeMap::new();
         for packet in packets {
             let partition = &*packet.position.partition;
@@ -246,7 +253,12 @@ impl Writer {
             if let Some(first) = open.pending.get(&key) {
                 let byte_equal = *first == mark;
                 entry.outcome = Outcome::Duplicate { byte_equal };
-            } else if let Some(at) = index.as_ref().map(|i| i.locate(&alerts.survey, alert_id)).transpose()?.flatten() {
+            } else if let Some(at) = index
+                .as_ref()
+                .map(|i| i.locate(&alerts.survey, alert_id))
+                .transpose()?
+                .flatten()
+            {
                 let stored = inner.read_packet(&alerts.survey, alert_id, at)?;
                 let byte_equal = stored.bytes == *bytes && stored.record == entry.record;
                 entry.outcome = Outcome::Duplicate { byte_equal };
@@ -257,7 +269,12 @@ impl Writer {
         Ok(())
     }
 
-    fn write_packets(&mut self, entries: &[Entry], packets: &[Packet], decoded: &Decoded) -> Result<(), ArchiveError> {
+    fn write_packets(
+        &mut self,
+        entries: &[Entry],
+        packets: &[Packet],
+        decoded: &Decoded,
+    ) -> Result<(), ArchiveError> {
         let inner = self.inner.clone();
         let open = self.open()?;
         let schema = open.packets.schema().clone();
@@ -269,7 +286,10 @@ impl Writer {
                 .iter()
                 .any(|e| e.outcome != Outcome::Duplicate { byte_equal: true });
             let framed = carried.then(|| take_apart(rows, packet));
-            if let Some((id, header)) = framed.as_ref().and_then(|f| Some((f.header_id?, &f.header))) {
+            if let Some((id, header)) = framed
+                .as_ref()
+                .and_then(|f| Some((f.header_id?, &f.header)))
+            {
                 inner.book().note_header(&id.hex(), header);
             }
             for (i, entry) in rows.iter().enumerate() {
@@ -287,13 +307,20 @@ impl Writer {
             {
                 let bytes = &packets[entry.packet].bytes;
                 let wire_id = frame::wire_schema_id(bytes).map(i64::from);
-                inner.book().note_schema(&decoded.batches[batch].schema, wire_id);
+                inner
+                    .book()
+                    .note_schema(&decoded.batches[batch].schema, wire_id);
             }
         }
         Ok(())
     }
 
-    fn write_alerts(&mut self, batch: usize, entries: &[Entry], decoded: &Decoded) -> Result<(), ArchiveError> {
+    fn write_alerts(
+        &mut self,
+        batch: usize,
+        entries: &[Entry],
+        decoded: &Decoded,
+    ) -> Result<(), ArchiveError> {
         let alerts = &decoded.batches[batch];
         let rows = alerts.records.num_rows();
         if !alerts.schema.has_common_columns() || rows == 0 {
@@ -310,12 +337,18 @@ impl Writer {
         if grown != *stream.schema().fields() {
             stream.grow(Arc::new(Schema::new(grown)))?;
         }
-        let fitted = shape::conform(&columns, stream.schema()).map_err(ArchiveError::arrow(&name))?;
+        let fitted =
+            shape::conform(&columns, stream.schema()).map_err(ArchiveError::arrow(&name))?;
         stream.write(&fitted)?;
         self.write_forced(batch, &stored, decoded)
     }
 
-    fn write_forced(&mut self, batch: usize, stored: &BooleanArray, decoded: &Decoded) -> Result<(), ArchiveError> {
+    fn write_forced(
+        &mut self,
+        batch: usize,
+        stored: &BooleanArray,
+        decoded: &Decoded,
+    ) -> Result<(), ArchiveError> {
         let inner = self.inner.clone();
         let index = inner.index();
         let pending = std::cell::RefCell::new(std::mem::take(&mut self.open()?.forced));
@@ -328,7 +361,10 @@ impl Writer {
                 if let Some(newest) = pending.borrow().get(&key) {
                     return Ok(*newest);
                 }
-                let newest = index.as_ref().map(|i| i.newest_forced(object_id, survey)).transpose()?;
+                let newest = index
+                    .as_ref()
+                    .map(|i| i.newest_forced(object_id, survey))
+                    .transpose()?;
                 Ok(newest.flatten().unwrap_or(f64::NEG_INFINITY))
             },
             |object_id, survey, newest| {
@@ -390,7 +426,13 @@ impl Writer {
             return Ok(());
         };
         let folder = log.folder().to_owned();
-        let mut stream = Stream::new(SCHEMAS, folder, schema, self.inner.options.clone(), self.commit);
+        let mut stream = Stream::new(
+            SCHEMAS,
+            folder,
+            schema,
+            self.inner.options.clone(),
+            self.commit,
+        );
         stream.write(&rows)?;
         stream.close()?;
         log.commit(Addition {
@@ -403,7 +445,11 @@ impl Writer {
     }
 
     fn commit_packets(&self, open: &Open) -> Result<(), ArchiveError> {
-        let mut txns: Vec<(String, i64)> = open.positions.iter().map(|(p, o)| (p.clone(), *o)).collect();
+        let mut txns: Vec<(String, i64)> = open
+            .positions
+            .iter()
+            .map(|(p, o)| (p.clone(), *o))
+            .collect();
         txns.push((COMMITS.to_owned(), self.commit as i64));
         let mut tables = self.inner.tables();
         table_mut(&mut tables, PACKETS)?.commit(Addition {
@@ -415,7 +461,8 @@ impl Writer {
     }
 
     fn follow(&self, open: &Open) -> Result<(), ArchiveError> {
-        let streams = std::iter::once((PACKETS, &open.packets)).chain(open.derived.iter().map(|(n, s)| (&n[..], s)));
+        let streams = std::iter::once((PACKETS, &open.packets))
+            .chain(open.derived.iter().map(|(n, s)| (&n[..], s)));
         for (name, stream) in streams {
             let files: Vec<_> = stream.finished.iter().map(|p| p.as_table_file()).collect();
             if name == PACKETS {
@@ -449,7 +496,10 @@ impl Writer {
             let stream = self.new_stream(name)?;
             self.open()?.derived.insert(name.to_owned(), stream);
         }
-        self.open()?.derived.get_mut(name).ok_or(ArchiveError::Poisoned)
+        self.open()?
+            .derived
+            .get_mut(name)
+            .ok_or(ArchiveError::Poisoned)
     }
 
     /// A stream to a table, which for a survey seen for the first time does not exist yet.
@@ -460,7 +510,13 @@ impl Writer {
         };
         let folder = self.inner.site.root.join(name);
         std::fs::create_dir_all(&folder).map_err(ArchiveError::io(&folder))?;
-        Ok(Stream::new(name, folder, schema, self.inner.options.clone(), self.commit))
+        Ok(Stream::new(
+            name,
+            folder,
+            schema,
+            self.inner.options.clone(),
+            self.commit,
+        ))
     }
 }
 
@@ -493,11 +549,19 @@ fn close_derived(open: &mut Open) -> Result<String, ArchiveError> {
     Ok(serde_json::Value::Object(manifest).to_string())
 }
 
-fn commit_derived(inner: &Inner, name: &str, stream: &Stream, commit: u64) -> Result<(), ArchiveError> {
+fn commit_derived(
+    inner: &Inner,
+    name: &str,
+    stream: &Stream,
+    commit: u64,
+) -> Result<(), ArchiveError> {
     recover::commit_parts(inner, name, &stream.finished, stream.schema(), commit)
 }
 
-pub(crate) fn table<'a>(tables: &'a BTreeMap<String, DeltaLog>, name: &str) -> Result<&'a DeltaLog, ArchiveError> {
+pub(crate) fn table<'a>(
+    tables: &'a BTreeMap<String, DeltaLog>,
+    name: &str,
+) -> Result<&'a DeltaLog, ArchiveError> {
     tables.get(name).ok_or_else(|| missing(name))
 }
 

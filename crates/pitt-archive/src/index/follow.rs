@@ -46,8 +46,19 @@ impl ObjectState {
 }
 
 impl Index {
-    pub(super) fn add_packets(&self, batch: &mut OwnedWriteBatch, file: &TableFile) -> Result<(), ArchiveError> {
-        let columns = ["survey", "alert_id", "partition", "offset", "record", "outcome"];
+    pub(super) fn add_packets(
+        &self,
+        batch: &mut OwnedWriteBatch,
+        file: &TableFile,
+    ) -> Result<(), ArchiveError> {
+        let columns = [
+            "survey",
+            "alert_id",
+            "partition",
+            "offset",
+            "record",
+            "outcome",
+        ];
         let mut row = 0;
         let mut packet_row = 0;
         let mut last: Option<(String, i64)> = None;
@@ -60,7 +71,9 @@ impl Index {
             let record = records.column(4).as_primitive::<Int32Type>();
             let outcome = records.column(5).as_string::<i32>();
             for i in 0..records.num_rows() {
-                let same = last.as_ref().is_some_and(|(p, o)| *o == offset.value(i) && p == partition.value(i));
+                let same = last
+                    .as_ref()
+                    .is_some_and(|(p, o)| *o == offset.value(i) && p == partition.value(i));
                 if !same {
                     packet_row = row;
                     last = Some((partition.value(i).to_owned(), offset.value(i)));
@@ -84,9 +97,21 @@ impl Index {
         Ok(())
     }
 
-    pub(super) fn add_alerts(&self, batch: &mut OwnedWriteBatch, file: &TableFile) -> Result<(), ArchiveError> {
+    pub(super) fn add_alerts(
+        &self,
+        batch: &mut OwnedWriteBatch,
+        file: &TableFile,
+    ) -> Result<(), ArchiveError> {
         let columns = [
-            "survey", "alert_id", "object_id", "mjd_tai", "ra", "dec", "_healpix_29", "band", "psf_flux",
+            "survey",
+            "alert_id",
+            "object_id",
+            "mjd_tai",
+            "ra",
+            "dec",
+            "_healpix_29",
+            "band",
+            "psf_flux",
             "psf_flux_err",
         ];
         let mut objects = HashMap::new();
@@ -119,21 +144,32 @@ impl Index {
             let key = keys::object(object_id, survey);
             let before = match objects.get(&key) {
                 Some(state) => Some(*state),
-                None => self.object.get(&key)?.and_then(|v| ObjectState::from_bytes(&v)),
+                None => self
+                    .object
+                    .get(&key)?
+                    .and_then(|v| ObjectState::from_bytes(&v)),
             };
             let (state, new_position) = rows.object_after(i, before);
             if new_position {
                 let mut value = [0; 16];
                 value[..8].copy_from_slice(&state.ra.to_bits().to_be_bytes());
                 value[8..].copy_from_slice(&state.dec.to_bits().to_be_bytes());
-                batch.insert(&self.pos, keys::position(rows.cell.value(i), object_id, survey), value);
+                batch.insert(
+                    &self.pos,
+                    keys::position(rows.cell.value(i), object_id, survey),
+                    value,
+                );
             }
             objects.insert(key, state);
         }
         Ok(())
     }
 
-    pub(super) fn add_forced(&self, batch: &mut OwnedWriteBatch, file: &TableFile) -> Result<(), ArchiveError> {
+    pub(super) fn add_forced(
+        &self,
+        batch: &mut OwnedWriteBatch,
+        file: &TableFile,
+    ) -> Result<(), ArchiveError> {
         let mut newest: HashMap<Vec<u8>, f64> = HashMap::new();
         for records in read::columns(&file.path, &["survey", "object_id", "mjd_tai"])? {
             let records = records?;
@@ -193,11 +229,16 @@ impl<'a> AlertRows<'a> {
     }
 
     fn point_value(&self, i: usize) -> Vec<u8> {
-        let number = |a: &arrow_array::Float32Array| if a.is_valid(i) { a.value(i) } else { f32::NAN };
+        let number =
+            |a: &arrow_array::Float32Array| if a.is_valid(i) { a.value(i) } else { f32::NAN };
         let mut value = Vec::with_capacity(24);
         value.extend(number(self.flux).to_bits().to_be_bytes());
         value.extend(number(self.flux_err).to_bits().to_be_bytes());
-        value.extend(keys::text(if self.band.is_valid(i) { self.band.value(i) } else { "" }));
+        value.extend(keys::text(if self.band.is_valid(i) {
+            self.band.value(i)
+        } else {
+            ""
+        }));
         value.extend(self.survey.value(i).as_bytes());
         value
     }
@@ -217,7 +258,10 @@ impl<'a> AlertRows<'a> {
         };
         state.alerts += 1;
         state.last_mjd_tai = state.last_mjd_tai.max(mjd_tai);
-        let here = Icrs { ra_deg: ra, dec_deg: dec };
+        let here = Icrs {
+            ra_deg: ra,
+            dec_deg: dec,
+        };
         let there = Icrs {
             ra_deg: state.ra,
             dec_deg: state.dec,

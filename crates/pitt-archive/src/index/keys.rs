@@ -91,13 +91,21 @@ pub(super) fn read_ordered_i64(bytes: &[u8], at: usize) -> Option<i64> {
 
 pub(super) fn ordered_f64(value: f64) -> [u8; 8] {
     let bits = value.to_bits();
-    let flipped = if bits >> 63 == 1 { !bits } else { bits ^ (1 << 63) };
+    let flipped = if bits >> 63 == 1 {
+        !bits
+    } else {
+        bits ^ (1 << 63)
+    };
     flipped.to_be_bytes()
 }
 
 pub(super) fn read_ordered_f64(bytes: &[u8], at: usize) -> Option<f64> {
     let flipped = u64_at(bytes, at)?;
-    Some(f64::from_bits(if flipped >> 63 == 1 { flipped ^ (1 << 63) } else { !flipped }))
+    Some(f64::from_bits(if flipped >> 63 == 1 {
+        flipped ^ (1 << 63)
+    } else {
+        !flipped
+    }))
 }
 
 pub(super) fn u64_at(bytes: &[u8], at: usize) -> Option<u64> {
@@ -123,12 +131,19 @@ mod tests {
     #[test]
     fn bytes_sort_as_numbers_do_and_come_back() {
         let times = [-1.5, -0.0, 0.0, 58_000.25, 60_000.5, f64::INFINITY];
-        assert!(times.windows(2).all(|w| ordered_f64(w[0]) <= ordered_f64(w[1])));
+        assert!(
+            times
+                .windows(2)
+                .all(|w| ordered_f64(w[0]) <= ordered_f64(w[1]))
+        );
         for time in times {
             assert_eq!(read_ordered_f64(&ordered_f64(time), 0), Some(time));
         }
         let ids = [i64::MIN, -1, 0, 1, i64::MAX];
-        assert!(ids.windows(2).all(|w| ordered_i64(w[0]) < ordered_i64(w[1])));
+        assert!(
+            ids.windows(2)
+                .all(|w| ordered_i64(w[0]) < ordered_i64(w[1]))
+        );
         for id in ids {
             assert_eq!(read_ordered_i64(&ordered_i64(id), 0), Some(id));
         }

@@ -20,7 +20,11 @@ pub(crate) struct Location {
 }
 
 impl Index {
-    pub(crate) fn locate(&self, survey: &str, alert_id: i64) -> Result<Option<Location>, ArchiveError> {
+    pub(crate) fn locate(
+        &self,
+        survey: &str,
+        alert_id: i64,
+    ) -> Result<Option<Location>, ArchiveError> {
         let value = self.id.get(keys::id(survey, alert_id))?;
         Ok(value.and_then(|v| keys::read_location(&v)))
     }
@@ -31,7 +35,11 @@ impl Index {
     }
 
     /// Time of the newest forced point of an object.
-    pub(crate) fn newest_forced(&self, object_id: &str, survey: &str) -> Result<Option<f64>, ArchiveError> {
+    pub(crate) fn newest_forced(
+        &self,
+        object_id: &str,
+        survey: &str,
+    ) -> Result<Option<f64>, ArchiveError> {
         let value = self.forced.get(keys::object(object_id, survey))?;
         Ok(value.and_then(|v| keys::f64_at(&v, 0)))
     }
@@ -48,19 +56,32 @@ impl Index {
     }
 
     /// Objects within `radius_arcsec`, nearest first.
-    pub(crate) fn cone(&self, ra: f64, dec: f64, radius_arcsec: f64) -> Result<Vec<ConeHit>, ArchiveError> {
-        let center = Icrs { ra_deg: ra, dec_deg: dec };
+    pub(crate) fn cone(
+        &self,
+        ra: f64,
+        dec: f64,
+        radius_arcsec: f64,
+    ) -> Result<Vec<ConeHit>, ArchiveError> {
+        let center = Icrs {
+            ra_deg: ra,
+            dec_deg: dec,
+        };
         let mut nearest: HashMap<(String, String), (f64, f64, f64)> = HashMap::new();
         for cells in healpix::cone_ranges29(ra, dec, radius_arcsec) {
             let range = cells.start.to_be_bytes()..cells.end.to_be_bytes();
             for entry in self.pos.range(range) {
                 let (key, value) = entry.into_inner()?;
-                let (Some((object_id, survey)), Some(ra), Some(dec)) =
-                    (keys::read_object(&key[8..]), keys::f64_at(&value, 0), keys::f64_at(&value, 8))
-                else {
+                let (Some((object_id, survey)), Some(ra), Some(dec)) = (
+                    keys::read_object(&key[8..]),
+                    keys::f64_at(&value, 0),
+                    keys::f64_at(&value, 8),
+                ) else {
                     continue;
                 };
-                let separation = center.separation_arcsec(Icrs { ra_deg: ra, dec_deg: dec });
+                let separation = center.separation_arcsec(Icrs {
+                    ra_deg: ra,
+                    dec_deg: dec,
+                });
                 if separation <= radius_arcsec {
                     let best = nearest
                         .entry((object_id.to_owned(), survey.to_owned()))
@@ -74,7 +95,10 @@ impl Index {
         self.hits(nearest)
     }
 
-    fn hits(&self, nearest: HashMap<(String, String), (f64, f64, f64)>) -> Result<Vec<ConeHit>, ArchiveError> {
+    fn hits(
+        &self,
+        nearest: HashMap<(String, String), (f64, f64, f64)>,
+    ) -> Result<Vec<ConeHit>, ArchiveError> {
         let mut hits = Vec::with_capacity(nearest.len());
         for ((object_id, survey), (ra, dec, separation_arcsec)) in nearest {
             let value = self.object.get(keys::object(&object_id, &survey))?;

@@ -29,7 +29,6 @@ use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode};
 
 use crate::delta::{DeltaLog, TableFile};
 use crate::error::ArchiveError;
-use crate::part::PartName;
 use crate::{crash, tables};
 
 /// Write buffer of a keyspace: small, because recovery replays it at 60,000 entries a second.
@@ -94,28 +93,34 @@ impl Index {
     }
 
     /// Takes in the files that the index does not have yet; `files` are in order.
-    pub(crate) fn follow(&self, table: &DeltaLog, files: &[TableFile]) -> Result<u64, ArchiveError> {
+    pub(crate) fn follow(
+        &self,
+        table: &DeltaLog,
+        files: &[TableFile],
+    ) -> Result<u64, ArchiveError> {
         let done = self.watermark(&table.name)?.map(|mark| mark.file);
         let mut rows = 0;
-        for file in files.iter().filter(|f| done.is_none_or(|d| keys::order(&f.name) > d)) {
+        for file in files
+            .iter()
+            .filter(|f| done.is_none_or(|d| keys::order(&f.name) > d))
+        {
             let mut batch = self.db.batch().durability(Some(PersistMode::Buffer));
             match table.name.as_str() {
                 tables::PACKETS => self.add_packets(&mut batch, file)?,
                 tables::FORCED => self.add_forced(&mut batch, file)?,
                 _ => self.add_alerts(&mut batch, file)?,
             }
-            batch.insert(&self.meta, table.name.as_bytes(), keys::watermark(table.id(), &file.name));
+            batch.insert(
+                &self.meta,
+                table.name.as_bytes(),
+                keys::watermark(table.id(), &file.name),
+            );
             crash::point("index-before-batch");
             batch.commit()?;
             crash::point("index-after-batch");
             rows += file.rows;
         }
         Ok(rows)
-    }
-
-    /// Makes the index durable now; otherwise a power cut costs it a catching up.
-    pub(crate) fn persist(&self) -> Result<(), ArchiveError> {
-        Ok(self.db.persist(PersistMode::SyncData)?)
     }
 
     fn watermark(&self, table: &str) -> Result<Option<Watermark>, ArchiveError> {
@@ -128,9 +133,4 @@ impl Index {
 pub(crate) struct Watermark {
     pub(crate) table_id: String,
     pub(crate) file: (u64, u32),
-}
-
-/// The key order of a file in its table.
-pub(crate) fn file_order(name: &PartName) -> (u64, u32) {
-    keys::order(name)
 }

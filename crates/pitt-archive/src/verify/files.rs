@@ -29,7 +29,10 @@ impl Listing {
     pub(super) fn read(archive: &Archive) -> Result<Self, ArchiveError> {
         let committed = {
             let tables = archive.inner.tables();
-            table(&tables, PACKETS)?.txn(COMMITS)?.unwrap_or(0).unsigned_abs()
+            table(&tables, PACKETS)?
+                .txn(COMMITS)?
+                .unwrap_or(0)
+                .unsigned_abs()
         };
         let mut tables = BTreeMap::new();
         for name in archive.tables() {
@@ -37,9 +40,17 @@ impl Listing {
                 tables.insert(name, snapshot);
             }
         }
-        let packets = tables.get(PACKETS).map(|t| t.files.clone()).unwrap_or_default();
+        let packets = tables
+            .get(PACKETS)
+            .map(|t| t.files.clone())
+            .unwrap_or_default();
         let manifests = (1..=committed)
-            .map(|commit| (commit, recover::manifest(&packets, commit).map_err(|e| e.to_string())))
+            .map(|commit| {
+                (
+                    commit,
+                    recover::manifest(&packets, commit).map_err(|e| e.to_string()),
+                )
+            })
             .collect();
         let mut listing = Self {
             tables,
@@ -47,7 +58,11 @@ impl Listing {
             committed,
             manifests,
         };
-        let busy = !archive.has_index() || archive.inner.writing.load(std::sync::atomic::Ordering::SeqCst);
+        let busy = !archive.has_index()
+            || archive
+                .inner
+                .writing
+                .load(std::sync::atomic::Ordering::SeqCst);
         if busy && committed > 0 && !listing.complete(committed) {
             listing.commits -= 1;
         }
@@ -56,7 +71,11 @@ impl Listing {
 
     /// Files of a table up to the last commit looked at.
     pub(super) fn files(&self, table: &str) -> impl Iterator<Item = &crate::delta::TableFile> {
-        let files = self.tables.get(table).map(|t| t.files.as_slice()).unwrap_or_default();
+        let files = self
+            .tables
+            .get(table)
+            .map(|t| t.files.as_slice())
+            .unwrap_or_default();
         files.iter().filter(|f| f.name.commit <= self.commits)
     }
 
@@ -65,7 +84,11 @@ impl Listing {
             return false;
         };
         manifest.iter().all(|(table, parts)| {
-            let listed = self.tables.get(table).map(|t| t.files.as_slice()).unwrap_or_default();
+            let listed = self
+                .tables
+                .get(table)
+                .map(|t| t.files.as_slice())
+                .unwrap_or_default();
             parts.iter().all(|p| listed.iter().any(|f| f.name == *p))
         })
     }
@@ -82,7 +105,9 @@ pub(super) fn check_log(listing: &Listing) -> Check {
             _ => commits.len() as u64,
         };
         let right = table.version == expected;
-        check.expect(right, || format!("{name}: version {} after {expected} commits", table.version));
+        check.expect(right, || {
+            format!("{name}: version {} after {expected} commits", table.version)
+        });
     }
     check
 }
@@ -122,9 +147,10 @@ fn file_fault(file: &crate::delta::TableFile) -> Option<String> {
         Err(error) => return Some(error.to_string()),
     }
     match Part::reopen(&file.path, file.name) {
-        Ok((part, _)) if part.rows != file.rows => {
-            Some(format!("has {} rows, the log says {}", part.rows, file.rows))
-        }
+        Ok((part, _)) if part.rows != file.rows => Some(format!(
+            "has {} rows, the log says {}",
+            part.rows, file.rows
+        )),
         Ok((part, _)) if !same_json(&part.stats, &file.stats) => {
             Some("its statistics are not those in the log".to_owned())
         }
@@ -142,7 +168,8 @@ fn same_json(ours: &str, logged: &str) -> bool {
     let sides = ["minValues", "maxValues"].into_iter();
     ours["numRecords"] == logged["numRecords"]
         && sides.into_iter().all(|side| {
-            let (Some(ours), Some(logged)) = (ours[side].as_object(), logged[side].as_object()) else {
+            let (Some(ours), Some(logged)) = (ours[side].as_object(), logged[side].as_object())
+            else {
                 return ours[side].as_object().is_none_or(|o| o.is_empty());
             };
             logged
@@ -185,7 +212,10 @@ pub(super) fn check_strays(archive: &Archive, listing: &Listing) -> Check {
             }
         };
         for path in entries.flatten().map(|e| e.path()) {
-            let name = path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
+            let name = path
+                .file_name()
+                .map(|n| n.to_string_lossy().into_owned())
+                .unwrap_or_default();
             if listed.contains(path.as_path()) || path.is_dir() {
                 continue;
             }
@@ -218,14 +248,25 @@ pub(super) fn check_manifests(listing: &Listing) -> Check {
                     if name == PACKETS || name == SCHEMAS {
                         continue;
                     }
-                    let listed: Vec<PartName> =
-                        table.files.iter().map(|f| f.name).filter(|n| n.commit == *commit).collect();
+                    let listed: Vec<PartName> = table
+                        .files
+                        .iter()
+                        .map(|f| f.name)
+                        .filter(|n| n.commit == *commit)
+                        .collect();
                     let named = manifest.get(name).cloned().unwrap_or_default();
                     check.expect(listed == named, || {
-                        format!("{name}: commit {commit} lists {} files, its manifest names {}", listed.len(), named.len())
+                        format!(
+                            "{name}: commit {commit} lists {} files, its manifest names {}",
+                            listed.len(),
+                            named.len()
+                        )
                     });
                 }
-                for name in manifest.keys().filter(|name| !listing.tables.contains_key(*name)) {
+                for name in manifest
+                    .keys()
+                    .filter(|name| !listing.tables.contains_key(*name))
+                {
                     check.wrong(|| format!("{name}: the table is missing"));
                 }
             }
@@ -233,8 +274,14 @@ pub(super) fn check_manifests(listing: &Listing) -> Check {
         }
     }
     for (name, table) in listing.tables.iter().filter(|(name, _)| *name != SCHEMAS) {
-        let later = table.files.iter().filter(|f| f.name.commit > listing.committed).count();
-        check.expect(later == 0, || format!("{name}: {later} files of commits that `packets` lacks"));
+        let later = table
+            .files
+            .iter()
+            .filter(|f| f.name.commit > listing.committed)
+            .count();
+        check.expect(later == 0, || {
+            format!("{name}: {later} files of commits that `packets` lacks")
+        });
     }
     check
 }

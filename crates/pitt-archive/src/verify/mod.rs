@@ -85,7 +85,11 @@ impl fmt::Display for VerifyReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "{:<26} {:>12} {:>9}", "check", "checked", "problems")?;
         for check in &self.checks {
-            write!(f, "{:<26} {:>12} {:>9}", check.what, check.checked, check.problems)?;
+            write!(
+                f,
+                "{:<26} {:>12} {:>9}",
+                check.what, check.checked, check.problems
+            )?;
             if !check.note.is_empty() {
                 write!(f, "  ({})", check.note)?;
             }
@@ -95,7 +99,15 @@ impl fmt::Display for VerifyReport {
             }
         }
         write!(f, "\n{}", self.ledger)?;
-        writeln!(f, "\n{}", if self.ok() { "all is well" } else { "THE ARCHIVE IS DAMAGED" })
+        writeln!(
+            f,
+            "\n{}",
+            if self.ok() {
+                "all is well"
+            } else {
+                "THE ARCHIVE IS DAMAGED"
+            }
+        )
     }
 }
 

@@ -39,10 +39,13 @@ struct Journal {
 
 impl Journal {
     fn survey(&mut self, name: &str) -> usize {
-        self.surveys.iter().position(|s| s == name).unwrap_or_else(|| {
-            self.surveys.push(name.to_owned());
-            self.surveys.len() - 1
-        })
+        self.surveys
+            .iter()
+            .position(|s| s == name)
+            .unwrap_or_else(|| {
+                self.surveys.push(name.to_owned());
+                self.surveys.len() - 1
+            })
     }
 
     fn stored(&self, survey: &str, alert_id: i64) -> bool {
@@ -59,7 +62,12 @@ struct Checks {
 }
 
 /// All checks of rows. A file that is not whole is noted and skipped, as `files` has told already.
-pub(super) fn check(archive: &Archive, listing: &Listing, ledger: &mut Ledger, damaged: bool) -> Vec<Check> {
+pub(super) fn check(
+    archive: &Archive,
+    listing: &Listing,
+    ledger: &mut Ledger,
+    damaged: bool,
+) -> Vec<Check> {
     let mut journal = Journal::default();
     let mut checks = Checks {
         packets: Check::new("packets"),
@@ -77,7 +85,9 @@ pub(super) fn check(archive: &Archive, listing: &Listing, ledger: &mut Ledger, d
     }
     let mut lines = Check::new("ledger");
     for ((partition, night), line) in &ledger.lines {
-        lines.expect(line.balances(), || format!("{partition}, night {night:?}: {line:?}"));
+        lines.expect(line.balances(), || {
+            format!("{partition}, night {night:?}: {line:?}")
+        });
     }
     let mut all = vec![checks.packets, checks.positions, lines, checks.ids];
     all.extend(check_alerts(listing, &mut journal));
@@ -91,9 +101,12 @@ pub(super) fn check(archive: &Archive, listing: &Listing, ledger: &mut Ledger, d
     all
 }
 
-fn packet_rows(file: &TableFile) -> Result<impl Iterator<Item = Result<RecordBatch, ArchiveError>>, ArchiveError> {
+fn packet_rows(
+    file: &TableFile,
+) -> Result<impl Iterator<Item = Result<RecordBatch, ArchiveError>>, ArchiveError> {
     let reader = PositionedFile::open(&file.path)?;
-    let builder = ParquetRecordBatchReaderBuilder::try_new(reader).map_err(ArchiveError::parquet(&file.path))?;
+    let builder = ParquetRecordBatchReaderBuilder::try_new(reader)
+        .map_err(ArchiveError::parquet(&file.path))?;
     let mut names = PACKET_COLUMNS.to_vec();
     names.extend(ledger::COLUMNS);
     names.extend(["survey", "alert_id", "record"]);
@@ -121,7 +134,12 @@ fn read_journal(
     Ok(())
 }
 
-fn check_packet(archive: &Archive, file: &TableFile, (rows, i, row): (&RecordBatch, usize, u64), checks: &mut Checks) {
+fn check_packet(
+    archive: &Archive,
+    file: &TableFile,
+    (rows, i, row): (&RecordBatch, usize, u64),
+    checks: &mut Checks,
+) {
     let joined = {
         let book = archive.inner.book();
         read::join_row(rows, i, |id| book.header(id))
@@ -129,7 +147,9 @@ fn check_packet(archive: &Archive, file: &TableFile, (rows, i, row): (&RecordBat
     match joined {
         Ok(None) => {}
         Ok(Some(_)) => checks.packets.checked += 1,
-        Err(detail) => checks.packets.expect(false, || format!("{}, row {row}: {detail}", file.path.display())),
+        Err(detail) => checks.packets.expect(false, || {
+            format!("{}, row {row}: {detail}", file.path.display())
+        }),
     }
 }
 
@@ -143,13 +163,19 @@ fn check_row(
     let partition = rows.column(6).as_string::<i32>().value(i);
     let offset = rows.column(7).as_primitive::<Int64Type>().value(i);
     let record = rows.column(16).as_primitive::<Int32Type>().value(i);
-    let same = journal.current.as_ref().is_some_and(|(p, o, _)| *o == offset && p == partition);
+    let same = journal
+        .current
+        .as_ref()
+        .is_some_and(|(p, o, _)| *o == offset && p == partition);
     if !same {
         let next = journal.next.entry(partition.to_owned()).or_insert(0);
         let expected = *next;
         *next = offset + 1;
         checks.positions.expect(offset == expected, || {
-            format!("{partition}: offset {offset} follows where {expected} should ({})", file.path.display())
+            format!(
+                "{partition}: offset {offset} follows where {expected} should ({})",
+                file.path.display()
+            )
         });
         journal.current = Some((partition.to_owned(), offset, row));
     }
@@ -157,7 +183,9 @@ fn check_row(
     let outcome = rows.column(12).as_string::<i32>().value(i);
     if outcome == "quarantined" {
         let crc32 = rows.column(4).as_primitive::<Int64Type>().value(i);
-        journal.quarantined.insert((partition.to_owned(), offset, record), crc32);
+        journal
+            .quarantined
+            .insert((partition.to_owned(), offset, record), crc32);
     }
     let ids = rows.column(15).as_primitive::<Int64Type>();
     if outcome != "stored" || !ids.is_valid(i) {
@@ -168,7 +196,9 @@ fn check_row(
     let alert_id = ids.value(i);
     *journal.counts.entry(survey).or_default() += 1;
     let twice = journal.stored.insert((survey, alert_id), false).is_some();
-    checks.ids.expect(!twice, || format!("{name} {alert_id} is stored twice"));
+    checks
+        .ids
+        .expect(!twice, || format!("{name} {alert_id} is stored twice"));
     let at = Location {
         commit: file.name.commit,
         number: file.name.number,
@@ -177,7 +207,9 @@ fn check_row(
     };
     if let Some(index) = &*archive.inner.index() {
         let found = index.locate(name, alert_id).ok().flatten();
-        checks.index.expect(found == Some(at), || format!("{name} {alert_id}: the index says {found:?}, it is {at:?}"));
+        checks.index.expect(found == Some(at), || {
+            format!("{name} {alert_id}: the index says {found:?}, it is {at:?}")
+        });
     }
 }
 
@@ -187,13 +219,21 @@ fn check_positions(archive: &Archive, journal: &Journal, check: &mut Check) {
         let committed = table(&tables, PACKETS).and_then(|t| t.txn(partition));
         match committed {
             Ok(Some(committed)) if committed == *next => {}
-            other => check.wrong(|| format!("{partition}: rows end before {next}, the commit says {other:?}")),
+            other => check.wrong(|| {
+                format!("{partition}: rows end before {next}, the commit says {other:?}")
+            }),
         }
     }
 }
 
 /// Calls `row` with every row of some columns of a table; what cannot be read is a problem.
-fn each_row(listing: &Listing, name: &str, columns: &[&str], check: &mut Check, mut row: impl FnMut(&RecordBatch, usize, &mut Check)) {
+fn each_row(
+    listing: &Listing,
+    name: &str,
+    columns: &[&str],
+    check: &mut Check,
+    mut row: impl FnMut(&RecordBatch, usize, &mut Check),
+) {
     for file in listing.files(name) {
         let batches = match read::columns(&file.path, columns) {
             Ok(batches) => batches,
@@ -224,21 +264,34 @@ fn number(rows: &RecordBatch, column: usize, i: usize) -> i64 {
 
 fn check_alerts(listing: &Listing, journal: &mut Journal) -> Vec<Check> {
     let mut checks = Vec::new();
-    let surveys: Vec<String> = listing.tables.keys().filter(|t| t.starts_with("alerts/")).cloned().collect();
+    let surveys: Vec<String> = listing
+        .tables
+        .keys()
+        .filter(|t| t.starts_with("alerts/"))
+        .cloned()
+        .collect();
     for name in surveys {
         let mut check = Check::new(&name);
         let survey = journal.survey(name.trim_start_matches("alerts/"));
         let stored = &mut journal.stored;
         let mut seen = 0;
-        each_row(listing, &name, &["alert_id"], &mut check, |rows, i, check| {
-            let alert_id = number(rows, 0, i);
-            let first = match stored.get_mut(&(survey, alert_id)) {
-                Some(seen) => !std::mem::replace(seen, true),
-                None => false,
-            };
-            seen += 1;
-            check.expect(first, || format!("{alert_id} is not in `packets`, or here twice"));
-        });
+        each_row(
+            listing,
+            &name,
+            &["alert_id"],
+            &mut check,
+            |rows, i, check| {
+                let alert_id = number(rows, 0, i);
+                let first = match stored.get_mut(&(survey, alert_id)) {
+                    Some(seen) => !std::mem::replace(seen, true),
+                    None => false,
+                };
+                seen += 1;
+                check.expect(first, || {
+                    format!("{alert_id} is not in `packets`, or here twice")
+                });
+            },
+        );
         let expected = journal.counts.get(&survey).copied().unwrap_or(0);
         if seen != expected {
             check.wrong(|| format!("{seen} alerts, `packets` has {expected}"));
@@ -250,10 +303,18 @@ fn check_alerts(listing: &Listing, journal: &mut Journal) -> Vec<Check> {
 
 fn check_simple(listing: &Listing, name: &str, journal: &Journal) -> Check {
     let mut check = Check::new(name);
-    each_row(listing, name, &["survey", "alert_id"], &mut check, |rows, i, check| {
-        let (survey, alert_id) = (text(rows, 0, i), number(rows, 1, i));
-        check.expect(journal.stored(survey, alert_id), || format!("{survey} {alert_id} is not stored"));
-    });
+    each_row(
+        listing,
+        name,
+        &["survey", "alert_id"],
+        &mut check,
+        |rows, i, check| {
+            let (survey, alert_id) = (text(rows, 0, i), number(rows, 1, i));
+            check.expect(journal.stored(survey, alert_id), || {
+                format!("{survey} {alert_id} is not stored")
+            });
+        },
+    );
     check
 }
 
@@ -264,9 +325,16 @@ fn check_matches(listing: &Listing, journal: &Journal) -> Check {
     each_row(listing, MATCHES, &columns, &mut check, |rows, i, check| {
         let (survey, alert_id) = (text(rows, 0, i), number(rows, 1, i));
         let (filter, version) = (text(rows, 2, i), text(rows, 3, i));
-        let key = (survey.to_owned(), alert_id, filter.to_owned(), version.to_owned());
+        let key = (
+            survey.to_owned(),
+            alert_id,
+            filter.to_owned(),
+            version.to_owned(),
+        );
         let right = journal.stored(survey, alert_id) && seen.insert(key);
-        check.expect(right, || format!("{survey} {alert_id}, filter {filter}: not stored, or here twice"));
+        check.expect(right, || {
+            format!("{survey} {alert_id}, filter {filter}: not stored, or here twice")
+        });
     });
     check
 }
@@ -275,15 +343,21 @@ fn check_quarantine(listing: &Listing, journal: &mut Journal) -> Check {
     let mut check = Check::new(QUARANTINE);
     let waiting = &mut journal.quarantined;
     let columns = ["partition", "offset", "record", "packet"];
-    each_row(listing, QUARANTINE, &columns, &mut check, |rows, i, check| {
-        let (partition, offset) = (text(rows, 0, i), number(rows, 1, i));
-        let record = rows.column(2).as_primitive::<Int32Type>().value(i);
-        let crc32 = i64::from(crc32fast::hash(rows.column(3).as_binary::<i32>().value(i)));
-        let expected = waiting.remove(&(partition.to_owned(), offset, record));
-        check.expect(expected == Some(crc32), || {
+    each_row(
+        listing,
+        QUARANTINE,
+        &columns,
+        &mut check,
+        |rows, i, check| {
+            let (partition, offset) = (text(rows, 0, i), number(rows, 1, i));
+            let record = rows.column(2).as_primitive::<Int32Type>().value(i);
+            let crc32 = i64::from(crc32fast::hash(rows.column(3).as_binary::<i32>().value(i)));
+            let expected = waiting.remove(&(partition.to_owned(), offset, record));
+            check.expect(expected == Some(crc32), || {
             format!("{partition}@{offset}, record {record}: not in `packets`, here twice, or other bytes")
         });
-    });
+        },
+    );
     for (partition, offset, record) in waiting.keys() {
         check.wrong(|| format!("{partition}@{offset}, record {record}: missing"));
     }
@@ -297,7 +371,12 @@ fn check_index_counts(archive: &Archive, journal: &Journal, listing: &Listing, c
     if let Some(index) = &*archive.inner.index() {
         match index.count_ids() {
             Ok(count) if count == journal.stored.len() as u64 => {}
-            other => check.wrong(|| format!("{other:?} alert ids, `packets` has {}", journal.stored.len())),
+            other => check.wrong(|| {
+                format!(
+                    "{other:?} alert ids, `packets` has {}",
+                    journal.stored.len()
+                )
+            }),
         }
     }
 }

@@ -29,7 +29,10 @@ const CHUNK: usize = 12;
 /// Not a test of its own: the process that the test below starts and kills.
 #[test]
 fn ingest_for_the_parent() {
-    let (Ok(folder), Ok(packets)) = (std::env::var("PITT_TEST_ARCHIVE"), std::env::var("PITT_TEST_PACKETS")) else {
+    let (Ok(folder), Ok(packets)) = (
+        std::env::var("PITT_TEST_ARCHIVE"),
+        std::env::var("PITT_TEST_PACKETS"),
+    ) else {
         return;
     };
     let archive = open(Path::new(&folder));
@@ -43,8 +46,10 @@ fn write_packets(path: &Path, packets: &[Packet]) {
         let partition = packet.position.partition.as_bytes();
         file.write_all(&[partition.len() as u8]).unwrap();
         file.write_all(partition).unwrap();
-        file.write_all(&packet.position.offset.to_le_bytes()).unwrap();
-        file.write_all(&(packet.bytes.len() as u64).to_le_bytes()).unwrap();
+        file.write_all(&packet.position.offset.to_le_bytes())
+            .unwrap();
+        file.write_all(&(packet.bytes.len() as u64).to_le_bytes())
+            .unwrap();
         file.write_all(&packet.bytes).unwrap();
     }
 }
@@ -73,7 +78,12 @@ fn read_packets(path: &Path) -> Vec<Packet> {
 }
 
 /// Starts the ingest; `crash_at` as in `PITT_CRASH_AT`, `kill_after` for a kill from outside. True if it was killed.
-fn run_child(archive: &Path, packets: &Path, crash_at: Option<String>, kill_after: Option<Duration>) -> bool {
+fn run_child(
+    archive: &Path,
+    packets: &Path,
+    crash_at: Option<String>,
+    kill_after: Option<Duration>,
+) -> bool {
     let mut command = Command::new(std::env::current_exe().unwrap());
     command
         .args(["--exact", "crash::ingest_for_the_parent"])
@@ -92,22 +102,70 @@ fn run_child(archive: &Path, packets: &Path, crash_at: Option<String>, kill_afte
     let output = child.wait_with_output().unwrap();
     let killed = std::os::unix::process::ExitStatusExt::signal(&output.status).is_some();
     let said = String::from_utf8_lossy(&output.stderr);
-    assert!(killed || output.status.success(), "the ingest failed: {said}");
+    assert!(
+        killed || output.status.success(),
+        "the ingest failed: {said}"
+    );
     killed
 }
 
 fn compare(disturbed: &Archive, quiet: &Archive) {
     prove(disturbed);
     let columns: [(&str, &[&str]); 6] = [
-        ("packets", &["partition", "offset", "record", "survey", "alert_id", "outcome", "reason", "crc32", "frame"]),
-        ("alerts/ztf", &["alert_id", "object_id", "mjd_tai", "psf_flux", "_healpix_29"]),
-        ("alerts/lsst", &["alert_id", "object_id", "mjd_tai", "psf_flux", "_healpix_29"]),
-        ("forced", &["survey", "object_id", "mjd_tai", "band", "psf_flux", "alert_id"]),
+        (
+            "packets",
+            &[
+                "partition",
+                "offset",
+                "record",
+                "survey",
+                "alert_id",
+                "outcome",
+                "reason",
+                "crc32",
+                "frame",
+            ],
+        ),
+        (
+            "alerts/ztf",
+            &[
+                "alert_id",
+                "object_id",
+                "mjd_tai",
+                "psf_flux",
+                "_healpix_29",
+            ],
+        ),
+        (
+            "alerts/lsst",
+            &[
+                "alert_id",
+                "object_id",
+                "mjd_tai",
+                "psf_flux",
+                "_healpix_29",
+            ],
+        ),
+        (
+            "forced",
+            &[
+                "survey",
+                "object_id",
+                "mjd_tai",
+                "band",
+                "psf_flux",
+                "alert_id",
+            ],
+        ),
         ("matches", &["survey", "alert_id", "filter", "version"]),
         ("quarantine", &["partition", "offset", "record", "reason"]),
     ];
     for (table, columns) in columns {
-        assert_eq!(rows_of(disturbed, table, columns), rows_of(quiet, table, columns), "{table}");
+        assert_eq!(
+            rows_of(disturbed, table, columns),
+            rows_of(quiet, table, columns),
+            "{table}"
+        );
     }
 }
 
@@ -128,7 +186,9 @@ fn killed_at_named_points_and_at_random_everything_is_there_once() {
             let point = POINTS[turn / 2 % POINTS.len()];
             (Some(format!("{point}:{}", 1 + turn / 22)), None)
         } else {
-            random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            random = random
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1_442_695_040_888_963_407);
             (None, Some(Duration::from_millis(30 + (random >> 33) % 900)))
         };
         if run_child(&disturbed, &file, point, after) {
@@ -144,7 +204,13 @@ fn killed_at_named_points_and_at_random_everything_is_there_once() {
     compare(&archive, &quiet);
     let objects = rows_of(&quiet, "alerts/ztf", &["object_id"]);
     for object in objects.iter().take(20) {
-        assert_eq!(archive.light_curve(object).unwrap(), quiet.light_curve(object).unwrap());
+        assert_eq!(
+            archive.light_curve(object).unwrap(),
+            quiet.light_curve(object).unwrap()
+        );
     }
-    println!("{kills} kills, {rounds} whole rounds between them, {:.0?}", started.elapsed());
+    println!(
+        "{kills} kills, {rounds} whole rounds between them, {:.0?}",
+        started.elapsed()
+    );
 }

@@ -25,7 +25,8 @@ fn noticed(folder: &Path) -> (bool, String) {
         create: false,
         ..Default::default()
     };
-    let report = Archive::open(folder.to_str().unwrap(), options).and_then(|a| a.verify(&mut |_, _| {}));
+    let report =
+        Archive::open(folder.to_str().unwrap(), options).and_then(|a| a.verify(&mut |_, _| {}));
     match report {
         Ok(report) => (!report.ok(), report.to_string()),
         Err(error) => (true, error.to_string()),
@@ -73,7 +74,9 @@ fn every_kind_of_file_altered_missing_or_doubled_is_noticed() {
     let damages: [Damage; 3] = [
         ("altered", alter),
         ("missing", |f| std::fs::remove_file(f).unwrap()),
-        ("doubled", |f| drop(std::fs::copy(f, f.with_file_name("again.parquet")).unwrap())),
+        ("doubled", |f| {
+            drop(std::fs::copy(f, f.with_file_name("again.parquet")).unwrap())
+        }),
     ];
     let log_damages: [Damage; 3] = [
         ("log entry altered", alter_log),
@@ -90,7 +93,10 @@ fn every_kind_of_file_altered_missing_or_doubled_is_noticed() {
             // Not the last: a missing last entry is what a crash leaves, and is put back.
             true => files_ending(&folder.join(table).join("_delta_log"), ".json")[1].clone(),
         };
-        let all = damages.iter().map(|d| (d, false)).chain(log_damages.iter().map(|d| (d, true)));
+        let all = damages
+            .iter()
+            .map(|d| (d, false))
+            .chain(log_damages.iter().map(|d| (d, true)));
         for ((what, damage), is_log) in all {
             let _ = std::fs::remove_dir_all(&damaged);
             copy(&whole, &damaged);
@@ -109,6 +115,10 @@ fn what_a_crash_leaves_behind_is_called_harmless() {
     let folder = tempfile::tempdir().unwrap();
     let packets = night(64);
     let archive = archive_of(folder.path(), &packets, 64);
-    std::fs::write(folder.path().join("packets/.part-0000000002-000-x"), b"half").unwrap();
+    std::fs::write(
+        folder.path().join("packets/.part-0000000002-000-x"),
+        b"half",
+    )
+    .unwrap();
     prove(&archive);
 }

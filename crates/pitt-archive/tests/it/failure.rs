@@ -8,8 +8,8 @@ use async_trait::async_trait;
 use futures::stream::BoxStream;
 use object_store::path::Path;
 use object_store::{
-    CopyOptions, Error, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStore,
-    PutMultipartOptions, PutOptions, PutPayload, PutResult, Result,
+    CopyOptions, Error, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta,
+    ObjectStore, PutMultipartOptions, PutOptions, PutPayload, PutResult, Result,
 };
 use pitt_archive::{Archive, ArchiveError, ArchiveOptions, SyncedFolder};
 
@@ -30,7 +30,12 @@ impl fmt::Display for FullDisk {
 
 #[async_trait]
 impl ObjectStore for FullDisk {
-    async fn put_opts(&self, to: &Path, payload: PutPayload, options: PutOptions) -> Result<PutResult> {
+    async fn put_opts(
+        &self,
+        to: &Path,
+        payload: PutPayload,
+        options: PutOptions,
+    ) -> Result<PutResult> {
         if self.full.load(Ordering::SeqCst) {
             return Err(Error::Generic {
                 store: "folder",
@@ -39,13 +44,20 @@ impl ObjectStore for FullDisk {
         }
         self.folder.put_opts(to, payload, options).await
     }
-    async fn put_multipart_opts(&self, to: &Path, options: PutMultipartOptions) -> Result<Box<dyn MultipartUpload>> {
+    async fn put_multipart_opts(
+        &self,
+        to: &Path,
+        options: PutMultipartOptions,
+    ) -> Result<Box<dyn MultipartUpload>> {
         self.folder.put_multipart_opts(to, options).await
     }
     async fn get_opts(&self, from: &Path, options: GetOptions) -> Result<GetResult> {
         self.folder.get_opts(from, options).await
     }
-    fn delete_stream(&self, paths: BoxStream<'static, Result<Path>>) -> BoxStream<'static, Result<Path>> {
+    fn delete_stream(
+        &self,
+        paths: BoxStream<'static, Result<Path>>,
+    ) -> BoxStream<'static, Result<Path>> {
         self.folder.delete_stream(paths)
     }
     fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, Result<ObjectMeta>> {
@@ -75,18 +87,29 @@ fn a_full_disk_stops_the_writer_and_nothing_is_lost() {
     disk.full.store(true, Ordering::SeqCst);
     let fresh = &packets[24..40];
     let decoded = decoder().decode(fresh);
-    writer.append(fresh, &decoded, &every_third(&decoded)).unwrap();
+    writer
+        .append(fresh, &decoded, &every_third(&decoded))
+        .unwrap();
     let error = writer.commit().unwrap_err();
     assert!(matches!(error, ArchiveError::Log { .. }), "{error:?}");
-    assert!(error.to_string().contains("nothing committed is lost"), "{error}");
+    assert!(
+        error.to_string().contains("nothing committed is lost"),
+        "{error}"
+    );
     assert!(matches!(writer.commit(), Err(ArchiveError::Poisoned)));
     drop(writer);
-    assert_eq!(before, rows_of(&archive, "packets", &["partition", "offset"]));
+    assert_eq!(
+        before,
+        rows_of(&archive, "packets", &["partition", "offset"])
+    );
     disk.full.store(false, Ordering::SeqCst);
     let mut writer = archive.writer().unwrap();
     ingest(&mut writer, &packets, 16);
     drop(writer);
-    assert_eq!(archive.snapshot("packets").unwrap().unwrap().rows(), packets.len() as u64);
+    assert_eq!(
+        archive.snapshot("packets").unwrap().unwrap().rows(),
+        packets.len() as u64
+    );
     prove(&archive);
 }
 

@@ -16,7 +16,9 @@ fn first_of_each(packets: &[Packet]) -> HashMap<(String, i64), Packet> {
         let ids: &arrow_array::Int64Array = ids.as_any().downcast_ref().unwrap();
         for (origin, id) in batch.origins.iter().zip(ids.values()) {
             let packet = &packets[origin.packet];
-            let known = first.entry((batch.survey.to_string(), *id)).or_insert_with(|| packet.clone());
+            let known = first
+                .entry((batch.survey.to_string(), *id))
+                .or_insert_with(|| packet.clone());
             if packet.position.offset < known.position.offset {
                 *known = packet.clone();
             }
@@ -47,7 +49,13 @@ fn every_packet_comes_back_byte_for_byte_also_after_opening_again() {
     let alerts: u64 = archive
         .surveys()
         .iter()
-        .map(|s| archive.snapshot(&format!("alerts/{s}")).unwrap().unwrap().rows())
+        .map(|s| {
+            archive
+                .snapshot(&format!("alerts/{s}"))
+                .unwrap()
+                .unwrap()
+                .rows()
+        })
         .sum();
     assert_eq!(alerts, first_of_each(&packets).len() as u64);
 }
@@ -62,7 +70,10 @@ fn a_second_process_answers_from_the_tables_what_the_index_answers() {
     assert!(matches!(reader.writer(), Err(ArchiveError::InUse { .. })));
     let mut seen = 0;
     for (survey, alert_id) in first_of_each(&packets).keys().take(20) {
-        let (a, b) = (archive.packet(survey, *alert_id).unwrap(), reader.packet(survey, *alert_id).unwrap());
+        let (a, b) = (
+            archive.packet(survey, *alert_id).unwrap(),
+            reader.packet(survey, *alert_id).unwrap(),
+        );
         assert_eq!(a.unwrap().bytes, b.unwrap().bytes);
         seen += 1;
     }
@@ -74,24 +85,48 @@ fn a_second_process_answers_from_the_tables_what_the_index_answers() {
         assert_eq!(points, reader.light_curve(&object).unwrap());
         let hits = archive.cone(ra, dec, 30.0).unwrap();
         assert!(hits.iter().any(|h| h.object_id == object));
-        let ids = |hits: &[pitt_archive::ConeHit]| hits.iter().map(|h| h.object_id.clone()).collect::<Vec<_>>();
-        assert_eq!(ids(&hits).len(), ids(&reader.cone(ra, dec, 30.0).unwrap()).len());
+        let ids = |hits: &[pitt_archive::ConeHit]| {
+            hits.iter().map(|h| h.object_id.clone()).collect::<Vec<_>>()
+        };
+        assert_eq!(
+            ids(&hits).len(),
+            ids(&reader.cone(ra, dec, 30.0).unwrap()).len()
+        );
     }
 }
 
 fn some_objects(archive: &Archive) -> Vec<(String, f64, f64)> {
     let mut objects = Vec::new();
     for survey in archive.surveys() {
-        let snapshot = archive.snapshot(&format!("alerts/{survey}")).unwrap().unwrap();
+        let snapshot = archive
+            .snapshot(&format!("alerts/{survey}"))
+            .unwrap()
+            .unwrap();
         let file = std::fs::File::open(&snapshot.files[0].path).unwrap();
-        let reader = parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder::try_new(file).unwrap();
+        let reader =
+            parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder::try_new(file).unwrap();
         let batch = reader.build().unwrap().next().unwrap().unwrap();
-        let text: &arrow_array::StringArray = batch.column_by_name("object_id").unwrap().as_any().downcast_ref().unwrap();
+        let text: &arrow_array::StringArray = batch
+            .column_by_name("object_id")
+            .unwrap()
+            .as_any()
+            .downcast_ref()
+            .unwrap();
         let number = |name: &str| -> arrow_array::Float64Array {
-            batch.column_by_name(name).unwrap().as_any().downcast_ref::<arrow_array::Float64Array>().unwrap().clone()
+            batch
+                .column_by_name(name)
+                .unwrap()
+                .as_any()
+                .downcast_ref::<arrow_array::Float64Array>()
+                .unwrap()
+                .clone()
         };
         let (ra, dec) = (number("ra"), number("dec"));
-        objects.extend((0..10).filter(|i| text.value(*i) != "").map(|i| (text.value(i).to_owned(), ra.value(i), dec.value(i))));
+        objects.extend(
+            (0..10)
+                .filter(|i| text.value(*i) != "")
+                .map(|i| (text.value(i).to_owned(), ra.value(i), dec.value(i))),
+        );
     }
     objects
 }
@@ -105,7 +140,12 @@ fn deleting_the_index_changes_no_answer() {
     let answers = |archive: &Archive| {
         objects
             .iter()
-            .map(|(o, ra, dec)| (archive.light_curve(o).unwrap(), archive.cone(*ra, *dec, 60.0).unwrap()))
+            .map(|(o, ra, dec)| {
+                (
+                    archive.light_curve(o).unwrap(),
+                    archive.cone(*ra, *dec, 60.0).unwrap(),
+                )
+            })
             .collect::<Vec<_>>()
     };
     let before = answers(&archive);
@@ -127,13 +167,29 @@ fn packets_that_do_not_follow_are_refused_and_the_writer_goes_on() {
     let mut decoder = decoder();
     let decoded = decoder.decode(&packets[1..2]);
     let refused = writer.append(&packets[1..2], &decoded, &[]);
-    assert!(matches!(refused, Err(ArchiveError::Gap { expected: 0, got: 1, .. })), "{refused:?}");
+    assert!(
+        matches!(
+            refused,
+            Err(ArchiveError::Gap {
+                expected: 0,
+                got: 1,
+                ..
+            })
+        ),
+        "{refused:?}"
+    );
     let decoded = decoder.decode(&packets);
     let matches = every_third(&decoded);
     let report = writer.append(&packets, &decoded, &matches).unwrap();
-    assert_eq!(report.stored + report.duplicates + report.quarantined, packets.len() as u64);
+    assert_eq!(
+        report.stored + report.duplicates + report.quarantined,
+        packets.len() as u64
+    );
     writer.commit().unwrap();
-    assert_eq!(writer.next_offset(&packets[0].position.partition).unwrap(), 32);
+    assert_eq!(
+        writer.next_offset(&packets[0].position.partition).unwrap(),
+        32
+    );
 }
 
 #[test]
@@ -145,16 +201,25 @@ fn a_writer_that_slept_while_another_wrote_is_fenced() {
         index: Some(folder.path().join(name)),
         ..Default::default()
     };
-    let (a, b) = (Archive::open(path, with_index("a")).unwrap(), Archive::open(path, with_index("b")).unwrap());
+    let (a, b) = (
+        Archive::open(path, with_index("a")).unwrap(),
+        Archive::open(path, with_index("b")).unwrap(),
+    );
     let (mut zombie, mut other) = (a.writer().unwrap(), b.writer().unwrap());
     let decoded = decoder().decode(&packets);
     zombie.append(&packets, &decoded, &[]).unwrap();
     other.append(&packets, &decoded, &[]).unwrap();
     other.commit().unwrap();
     assert!(matches!(zombie.commit(), Err(ArchiveError::Fenced { .. })));
-    assert!(matches!(zombie.append(&packets, &decoded, &[]), Err(ArchiveError::Poisoned)));
+    assert!(matches!(
+        zombie.append(&packets, &decoded, &[]),
+        Err(ArchiveError::Poisoned)
+    ));
     b.refresh().unwrap();
-    assert_eq!(b.snapshot("packets").unwrap().unwrap().rows(), packets.len() as u64);
+    assert_eq!(
+        b.snapshot("packets").unwrap().unwrap().rows(),
+        packets.len() as u64
+    );
 }
 
 #[test]
@@ -163,7 +228,12 @@ fn a_survey_sending_the_same_night_again_adds_rows_to_the_journal_only() {
     let packets = night(64);
     let archive = archive_of(folder.path(), &packets, 64);
     let count = |table: &str| archive.snapshot(table).unwrap().unwrap().rows();
-    let before = (count("alerts/ztf"), count("alerts/lsst"), count("forced"), count("matches"));
+    let before = (
+        count("alerts/ztf"),
+        count("alerts/lsst"),
+        count("forced"),
+        count("matches"),
+    );
     let again: Vec<Packet> = packets
         .iter()
         .map(|p| {
@@ -174,9 +244,19 @@ fn a_survey_sending_the_same_night_again_adds_rows_to_the_journal_only() {
         .collect();
     let mut writer = archive.writer().unwrap();
     let decoded = decoder().decode(&again);
-    let report = writer.append(&again, &decoded, &every_third(&decoded)).unwrap();
+    let report = writer
+        .append(&again, &decoded, &every_third(&decoded))
+        .unwrap();
     writer.commit().unwrap();
     assert_eq!(report.stored, 0);
-    assert_eq!(before, (count("alerts/ztf"), count("alerts/lsst"), count("forced"), count("matches")));
+    assert_eq!(
+        before,
+        (
+            count("alerts/ztf"),
+            count("alerts/lsst"),
+            count("forced"),
+            count("matches")
+        )
+    );
     assert_eq!(count("packets"), 2 * packets.len() as u64);
 }

@@ -106,18 +106,26 @@ pub(crate) fn rows_of(archive: &Archive, table: &str, columns: &[&str]) -> Vec<S
     let mut rows = Vec::new();
     for file in archive.snapshot(table).unwrap().unwrap().files {
         let file = std::fs::File::open(&file.path).unwrap();
-        let builder = parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder::try_new(file).unwrap();
+        let builder =
+            parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder::try_new(file).unwrap();
         for batch in builder.build().unwrap() {
             let batch = batch.unwrap();
             let formats: Vec<_> = columns
                 .iter()
                 .map(|c| {
                     let column = batch.column_by_name(c).unwrap();
-                    arrow_cast::display::ArrayFormatter::try_new(column, &Default::default()).unwrap()
+                    arrow_cast::display::ArrayFormatter::try_new(column, &Default::default())
+                        .unwrap()
                 })
                 .collect();
             for i in 0..batch.num_rows() {
-                rows.push(formats.iter().map(|f| f.value(i).to_string()).collect::<Vec<_>>().join(" "));
+                rows.push(
+                    formats
+                        .iter()
+                        .map(|f| f.value(i).to_string())
+                        .collect::<Vec<_>>()
+                        .join(" "),
+                );
             }
         }
     }

@@ -13,9 +13,13 @@ use crate::night::{open, prove};
 
 fn data() -> Option<PathBuf> {
     let default = concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/data");
-    let folder = std::env::var_os("PITT_TEST_DATA").map_or_else(|| PathBuf::from(default), PathBuf::from);
+    let folder =
+        std::env::var_os("PITT_TEST_DATA").map_or_else(|| PathBuf::from(default), PathBuf::from);
     if !folder.join("ztf").is_dir() {
-        println!("skipped: no real packets in {} (set PITT_TEST_DATA)", folder.display());
+        println!(
+            "skipped: no real packets in {} (set PITT_TEST_DATA)",
+            folder.display()
+        );
         return None;
     }
     Some(folder)
@@ -24,7 +28,11 @@ fn data() -> Option<PathBuf> {
 /// Every packet in a folder's files and tar balls: name and bytes.
 fn packets_in(folder: &Path) -> Vec<(String, Vec<u8>)> {
     let mut found = Vec::new();
-    let mut files: Vec<_> = walkdir::WalkDir::new(folder).into_iter().flatten().map(|e| e.into_path()).collect();
+    let mut files: Vec<_> = walkdir::WalkDir::new(folder)
+        .into_iter()
+        .flatten()
+        .map(|e| e.into_path())
+        .collect();
     files.sort();
     for path in files {
         let name = path.strip_prefix(folder).unwrap().display().to_string();
@@ -60,7 +68,9 @@ fn store_all(folder: &Path, survey: &str, data: &Path) -> (Archive, Vec<Packet>)
             bytes: bytes.into(),
         })
         .collect();
-    let schemas = SchemaStore::new().with_folder(data.join("lsst/schemas")).unwrap();
+    let schemas = SchemaStore::new()
+        .with_folder(data.join("lsst/schemas"))
+        .unwrap();
     let mut decoder = Decoder::new(schemas);
     let archive = open(folder);
     let mut writer = archive.writer().unwrap();
@@ -78,10 +88,14 @@ fn quarantined(archive: &Archive) -> HashMap<i64, Vec<u8>> {
     let mut found = HashMap::new();
     for file in archive.snapshot("quarantine").unwrap().unwrap().files {
         let file = std::fs::File::open(&file.path).unwrap();
-        let builder = parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder::try_new(file).unwrap();
+        let builder =
+            parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder::try_new(file).unwrap();
         for batch in builder.build().unwrap() {
             let batch = batch.unwrap();
-            let offsets = batch.column_by_name("offset").unwrap().as_primitive::<Int64Type>();
+            let offsets = batch
+                .column_by_name("offset")
+                .unwrap()
+                .as_primitive::<Int64Type>();
             let packets = batch.column_by_name("packet").unwrap().as_binary::<i32>();
             for i in 0..batch.num_rows() {
                 found.insert(offsets.value(i), packets.value(i).to_vec());
@@ -126,7 +140,10 @@ fn check_survey(survey: &str) {
 
 fn look_up_each(archive: &Archive, survey: &str, packets: &[Packet]) {
     for id in crate::night::rows_of(archive, &format!("alerts/{survey}"), &["alert_id"]) {
-        let stored = archive.packet(survey, id.parse().unwrap()).unwrap().expect("stored");
+        let stored = archive
+            .packet(survey, id.parse().unwrap())
+            .unwrap()
+            .expect("stored");
         assert_eq!(stored.bytes, packets[stored.position.offset as usize].bytes);
     }
 }
@@ -137,7 +154,11 @@ fn decode_again(archive: &Archive) {
     for replayed in archive.replay(None).unwrap() {
         let replayed = replayed.unwrap();
         let decoded = decoder.decode(std::slice::from_ref(&replayed.packet));
-        assert!(decoded.rows() >= replayed.stored.len(), "{}", replayed.packet.name);
+        assert!(
+            decoded.rows() >= replayed.stored.len(),
+            "{}",
+            replayed.packet.name
+        );
     }
 }
 

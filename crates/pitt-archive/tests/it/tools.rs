@@ -40,7 +40,11 @@ fn pyarrow_polars_and_deltalake_read_every_table() {
         .args(&tables)
         .output()
         .unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     let said = String::from_utf8(output.stdout).unwrap();
     let expected: Vec<String> = tables
         .iter()
