@@ -771,7 +771,7 @@ fn literal(value: &Value, span: Span) -> Result<Kind, Fault> {
 
 /// A constant as the planner sees it; anything else as a column that stands for it.
 fn as_constant(expr: &Expr) -> Planned {
-    if let Some(value) = constant(expr) {
+    if let Some(value) = constant(expr).filter(|_| !matches!(expr, Expr::BinaryOp { .. })) {
         return lit(value);
     }
     match expr {

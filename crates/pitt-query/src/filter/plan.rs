@@ -139,11 +139,12 @@ impl<'a> Builder<'a> {
         let mut columns = Vec::new();
         let mut slots = Vec::new();
         for (name, found) in used {
-            slots.push(Arc::new(Field::new(name, found.data_type.clone(), true)));
-            columns.push(ColumnSlot {
-                place: place(batch, &found.path, &found.data_type),
-                data_type: found.data_type.clone(),
-            });
+            let (place, data_type) = match place(batch, &found.path) {
+                Some((place, own)) => (Some(place), own),
+                None => (None, found.data_type.clone()),
+            };
+            slots.push(Arc::new(Field::new(name, data_type.clone(), true)));
+            columns.push(ColumnSlot { place, data_type });
         }
         let schema = Arc::new(Schema::new(slots.clone()));
         let plan = Plan {
@@ -265,22 +266,22 @@ impl<'a> Builder<'a> {
     }
 }
 
-/// Where a column is in the batch; `None` when it is not there, or of another type.
-fn place(batch: &SchemaRef, path: &[String], wanted: &DataType) -> Option<Vec<usize>> {
+/// Where a column is in the batch, and its type there; `None` when this schema version lacks it.
+fn place(batch: &SchemaRef, path: &[String]) -> Option<(Vec<usize>, DataType)> {
+    let (last, parents) = path.split_last()?;
     let mut fields = batch.fields();
     let mut place = Vec::with_capacity(path.len());
-    let mut found = None;
-    for (depth, name) in path.iter().enumerate() {
+    for name in parents {
         let index = fields.iter().position(|f| f.name() == name)?;
         place.push(index);
-        found = Some(fields[index].data_type());
-        match fields[index].data_type() {
-            DataType::Struct(inner) => fields = inner,
-            _ if depth + 1 < path.len() => return None,
-            _ => {}
-        }
+        let DataType::Struct(inner) = fields[index].data_type() else {
+            return None;
+        };
+        fields = inner;
     }
-    (found == Some(wanted)).then_some(place)
+    let index = fields.iter().position(|f| f.name() == last)?;
+    place.push(index);
+    Some((place, fields[index].data_type().clone()))
 }
 
 /// A checked expression as a physical one over the flat table, with our functions bound.

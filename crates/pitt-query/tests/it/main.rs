@@ -5,3 +5,4 @@ mod errors;
 mod evaluation;
 mod fixture;
 mod queries;
+mod stream;
