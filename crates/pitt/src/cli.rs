@@ -300,7 +300,7 @@ pub enum Format {
     Table,
     /// Comma-separated values with a header
     Csv,
-    /// One array of objects; 64-bit integers are strings
+    /// One object a line; ids are strings
     Json,
     /// Apache Parquet (needs --output)
     Parquet,
@@ -384,9 +384,6 @@ pub struct CatalogImport {
     /// Column of declination, deg [default: found by its usual names]
     #[arg(long, value_name = "COLUMN")]
     pub dec: Option<String>,
-    /// Column of the name of a source [default: none]
-    #[arg(long, value_name = "COLUMN")]
-    pub id: Option<String>,
 }
 
 /// `pitt catalog list`

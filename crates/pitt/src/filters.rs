@@ -97,8 +97,27 @@ pub fn examples() -> Result<Vec<Filter>> {
         .collect()
 }
 
+macro_rules! example {
+    ($name:literal) => {
+        (
+            $name,
+            include_str!(concat!("../../../examples/filters/", $name, ".sql")),
+        )
+    };
+}
+
 /// Name and text of each example.
-pub const EXAMPLES: &[(&str, &str)] = &[];
+pub const EXAMPLES: &[(&str, &str)] = &[
+    example!("asteroids"),
+    example!("asteroids_lsst"),
+    example!("bright_transients"),
+    example!("bright_transients_lsst"),
+    example!("fast_risers"),
+    example!("hostless"),
+    example!("hostless_lsst"),
+    example!("kilonova_like"),
+    example!("young_supernova_candidates"),
+];
 
 /// The schemas known without any data: those of the simulator's packets, which follow the published ones.
 ///

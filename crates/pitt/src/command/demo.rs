@@ -7,9 +7,10 @@ use pitt_archive::Archive;
 use pitt_simulate::SimulationConfig;
 
 use super::night::{self, Outcome};
-use super::{Misused, settings, stop_on_ctrl_c};
+use super::{Misused, query, settings, stop_on_ctrl_c};
 use crate::broker::Broker;
 use crate::cli::{Demo, Global};
+use crate::config::Config;
 use crate::filters;
 use crate::screen;
 use crate::source::simulated::Simulated;
@@ -17,7 +18,7 @@ use crate::source::simulated::Simulated;
 /// Visits of each survey in a demo night.
 const VISITS: u32 = 30;
 /// Nights that can follow one another when the demo is run again.
-const NIGHTS: u32 = 3650;
+const NIGHTS: u32 = 365;
 /// Packets of a million that are damaged, or sent twice, so that there is something to see.
 const FAULTS_PER_MILLION: u32 = 1000;
 
@@ -33,13 +34,17 @@ pub(super) fn run(global: &Global, args: &Demo) -> Result<ExitCode> {
     let done = source.done_of_night();
     let look = broker.archive().clone();
     let title = format!("Pitt Broker: a simulated night of ZTF and LSST, into {archive}");
-    let expected = if done < per_night { per_night - done } else { per_night };
+    let expected = if done < per_night {
+        per_night - done
+    } else {
+        per_night
+    };
     let outcome = night::pass(broker, title, Some(expected), &stop, move |outlet| {
         Ok(source.run(outlet)?)
     })?;
     let mut text = String::from("\n");
     text.push_str(&outcome.text(&archive));
-    text.push_str(&next_steps(global, &outcome, &look)?);
+    text.push_str(&next_steps(global, &config, &outcome, &look)?);
     screen::print(&text)?;
     Ok(ExitCode::SUCCESS)
 }
@@ -75,23 +80,63 @@ fn first_night(args: &Demo, usual: i32) -> i32 {
     if choice == "1 24000" {
         return usual;
     }
-    let hash = xxhash_rust::xxh3::xxh3_64(choice.as_bytes()) % 1000;
+    let hash = xxhash_rust::xxh3::xxh3_64(choice.as_bytes()) % 90;
     let day = pitt_sky::time::MjdUtc::from_yyyymmdd(usual).map_or(61_095.0, |mjd| mjd.0);
     pitt_sky::time::MjdUtc(day + 30.5 + hash as f64 * 20.0).yyyymmdd()
 }
 
-/// Commands to try, with ids of this run.
-fn next_steps(global: &Global, outcome: &Outcome, archive: &Archive) -> Result<String> {
+/// Commands to try, with ids of this archive.
+fn next_steps(
+    global: &Global,
+    config: &Config,
+    outcome: &Outcome,
+    archive: &Archive,
+) -> Result<String> {
     let here = global
         .archive
         .as_ref()
         .map_or_else(String::new, |folder| format!(" --archive {folder}"));
     let mut text = String::new();
     if outcome.stopped {
-        text.push_str("Stopped; `pitt demo` goes on from here.\n");
+        text.push_str(&format!("Stopped; `pitt{here} demo` goes on from here.\n"));
     }
+    text.push('\n');
     text.push_str(&outcome.matches());
-    let _ = archive;
     text.push_str(&format!("\nTry next:\n  pitt{here} ls\n"));
+    if let Some((alert, object, place)) = favourite(config, archive)? {
+        text.push_str(&format!("  pitt{here} show {alert}\n"));
+        text.push_str(&format!("  pitt{here} stamps {alert} --png stamps.png\n"));
+        text.push_str(&format!(
+            "  pitt{here} lightcurve {object} --png lightcurve.png\n"
+        ));
+        text.push_str(&format!("  pitt{here} cone {place} 60\n"));
+    }
+    text.push_str(&format!(
+        "  pitt{here} query \"SELECT filter, survey, count(*) AS n FROM matches GROUP BY filter, survey ORDER BY n DESC\"\n"
+    ));
+    text.push_str(&format!("  pitt{here} verify\n"));
+    if !outcome.stopped {
+        text.push_str(&format!(
+            "  pitt{here} demo        the next night, on top of this one\n"
+        ));
+    }
     Ok(text)
+}
+
+/// Alert, object and position of a match worth looking at: a supernova candidate if there is one.
+fn favourite(config: &Config, archive: &Archive) -> Result<Option<(String, String, String)>> {
+    if archive.surveys().is_empty() {
+        return Ok(None);
+    }
+    let engine = query::engine(archive, &config.settings)?;
+    let sql = "SELECT a.alert_id, a.object_id, a.ra, a.dec FROM matches m \
+               JOIN alerts a ON a.alert_id = m.alert_id AND a.survey = m.survey \
+               WHERE a.object_id IS NOT NULL \
+               ORDER BY m.filter LIKE '%supernova%' DESC, a.survey DESC, a.reliability DESC, a.alert_id LIMIT 1";
+    let found = query::texts(&engine, sql)?.into_iter().next();
+    Ok(found.and_then(|row| {
+        let [alert, object, ra, dec] = <[String; 4]>::try_from(row).ok()?;
+        let (ra, dec): (f64, f64) = (ra.parse().ok()?, dec.parse().ok()?);
+        Some((alert, object, format!("{ra:.5} {dec:.5}")))
+    }))
 }

@@ -1,20 +1,25 @@
 //! What each command does.
 
+mod catalog;
 mod cone;
 mod config;
 mod demo;
+mod filter;
 mod light_curve;
+mod ls;
 mod night;
+mod query;
 mod run;
 mod show;
 mod simulate;
 mod stamps;
+mod verify;
 
 use std::process::ExitCode;
 
 use anyhow::Result;
 
-use crate::cli::{Cli, Command, ConfigCommand, Global};
+use crate::cli::{Catalog, Cli, Command, ConfigCommand, Filter, Global};
 use crate::config::{Config, ConfigError};
 use crate::pipeline::Stop;
 use crate::source::SourceError;
@@ -32,6 +37,14 @@ pub fn run(cli: Cli) -> Result<ExitCode> {
         Command::Stamps(args) => stamps::run(&global, &args),
         Command::Lightcurve(args) => light_curve::run(&global, &args),
         Command::Cone(args) => cone::run(&global, &args),
+        Command::Ls(args) => ls::run(&global, &args),
+        Command::Filter(Filter::Check(args)) => filter::check(&global, &args),
+        Command::Filter(Filter::Test(args)) => filter::test(&global, &args),
+        Command::Filter(Filter::Run(args)) => filter::run(&global, &args),
+        Command::Query(args) => query::run(&global, &args),
+        Command::Verify(args) => verify::run(&global, &args),
+        Command::Catalog(Catalog::Import(args)) => catalog::import(&global, &args),
+        Command::Catalog(Catalog::List(args)) => catalog::list(&global, &args),
         Command::Simulate(args) => simulate::run(&args),
         Command::Config(ConfigCommand::Show(args)) => config::show(&global, &args),
         Command::Config(ConfigCommand::Check(args)) => config::check(&global, &args),

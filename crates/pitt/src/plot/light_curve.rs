@@ -342,11 +342,11 @@ fn draw_time_axes(canvas: &mut Canvas, time: &Axis) {
         canvas.line((x, PLOT.top), (x, PLOT.top + 6.0), 1.0, INK);
         canvas.text((x, PLOT.top - 8.0), &text, Text::new(12.0, Anchor::Middle));
     }
-    let faint = Text {
-        color: FAINT,
-        ..Text::new(11.5, Anchor::Start)
-    };
-    canvas.text((PLOT.right + 8.0, PLOT.top - 8.0), "UTC", faint);
+    canvas.text(
+        (middle, PLOT.top - 27.0),
+        "UTC",
+        Text::new(13.5, Anchor::Middle),
+    );
 }
 
 /// Places and words of the upper axis: firsts of months or years, days, or hours, as the range asks for.

@@ -3,14 +3,17 @@
 use super::PlotError;
 use super::canvas::{Anchor, Canvas, FAINT, Frame, INK, Text};
 
-/// Shares of the pixels that go black and white. Half a percent at either end, as `astropy.visualization` users choose.
-const LOW_SHARE: f64 = 0.005;
-const HIGH_SHARE: f64 = 0.995;
-
-/// Softening of the asinh stretch: linear below this share of the range.
+/// White is this far below the sky, in standard deviations of the noise.
+const BELOW_SKY: f64 = 3.0;
+/// Black is at this share of the pixels, but at least so many standard deviations above the sky.
+const HIGH_SHARE: f64 = 0.999;
+const ABOVE_SKY: f64 = 10.0;
+/// The asinh stretch is linear up to about so many standard deviations above white.
 ///
-/// Source: Lupton et al. 2004, doi:10.1086/382245; the value is `astropy.visualization.AsinhStretch`'s.
-const SOFTENING: f64 = 0.1;
+/// Source: Lupton et al. 2004, doi:10.1086/382245, who soften at the noise of the sky.
+const SOFTENING: f64 = 5.0;
+/// Standard deviation of a normal distribution over its median absolute deviation.
+const SIGMA_OF_MAD: f64 = 1.4826;
 
 /// Colour of pixels without a value.
 const NO_VALUE: u32 = 0xf2_c9a1;
@@ -90,7 +93,7 @@ impl StampPanel {
             Text::new(13.5, Anchor::Middle),
         );
         canvas.outline(frame, 0.8, 0xc8_c8c8);
-        let Some((low, high)) = limits(&self.pixels) else {
+        let Some(stretch) = Stretch::of(&self.pixels) else {
             let at = (middle, (frame.top + frame.bottom) / 2.0);
             canvas.text(
                 at,
@@ -103,11 +106,11 @@ impl StampPanel {
             return;
         };
         let image = self.inside(frame);
-        canvas.raster(image, self.width, &self.levels(low, high));
+        canvas.raster(image, self.width, &self.levels(stretch));
         canvas.outline(image, 0.8, INK);
         draw_pointer(canvas, image);
         self.draw_scale(canvas, image);
-        self.draw_caption(canvas, frame, low, high);
+        self.draw_caption(canvas, frame, stretch);
     }
 
     /// The largest frame of the image's shape inside the panel.
@@ -125,10 +128,10 @@ impl StampPanel {
     }
 
     /// Colours from the top row down: bright is dark, as in print.
-    fn levels(&self, low: f64, high: f64) -> Vec<u32> {
+    fn levels(&self, stretch: Stretch) -> Vec<u32> {
         let rows = self.pixels.chunks_exact(self.width).rev();
         rows.flatten()
-            .map(|value| level(f64::from(*value), low, high))
+            .map(|value| stretch.level(f64::from(*value)))
             .collect()
     }
 
@@ -164,14 +167,14 @@ impl StampPanel {
         );
     }
 
-    fn draw_caption(&self, canvas: &mut Canvas, frame: Frame, low: f64, high: f64) {
+    fn draw_caption(&self, canvas: &mut Canvas, frame: Frame, stretch: Stretch) {
         let faint = Text {
             color: FAINT,
             ..Text::new(11.0, Anchor::Middle)
         };
         let middle = (frame.left + frame.right) / 2.0;
         let missing = self.pixels.iter().filter(|value| value.is_nan()).count();
-        let text = format!("{} to {}, asinh", short(low), short(high));
+        let text = format!("{} to {}, asinh", short(stretch.low), short(stretch.high));
         canvas.text((middle, frame.bottom + 18.0), &text, faint);
         if missing > 0 {
             let share = 100.0 * missing as f64 / self.pixels.len() as f64;
@@ -209,36 +212,51 @@ fn draw_pointer(canvas: &mut Canvas, image: Frame) {
     }
 }
 
-/// The values that go white and black, or `None` when no pixel has a value.
-fn limits(pixels: &[f32]) -> Option<(f64, f64)> {
-    let mut values: Vec<f32> = pixels
-        .iter()
-        .copied()
-        .filter(|value| value.is_finite())
-        .collect();
-    values.sort_by(f32::total_cmp);
-    let pick = |share: f64| {
-        let place = share * values.len().saturating_sub(1) as f64;
-        values
-            .get(place.round() as usize)
-            .map(|value| f64::from(*value))
-    };
-    let (low, high) = (pick(LOW_SHARE)?, pick(HIGH_SHARE)?);
-    Some(if high > low {
-        (low, high)
-    } else {
-        (low - 0.5, low + 0.5)
-    })
+/// Which values go white and black, and where the stretch turns from linear to logarithmic.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Stretch {
+    low: f64,
+    high: f64,
+    soft: f64,
 }
 
-fn level(value: f64, low: f64, high: f64) -> u32 {
-    if !value.is_finite() {
-        return NO_VALUE;
+impl Stretch {
+    /// From the sky and its noise, taken from the pixels; `None` when no pixel has a value.
+    fn of(pixels: &[f32]) -> Option<Self> {
+        let values: Vec<f64> = pixels
+            .iter()
+            .filter(|value| value.is_finite())
+            .map(|value| f64::from(*value))
+            .collect();
+        let sky = quantile(&values, 0.5)?;
+        let off: Vec<f64> = values.iter().map(|value| (value - sky).abs()).collect();
+        let noise = SIGMA_OF_MAD * quantile(&off, 0.5)?;
+        let noise = if noise > 0.0 { noise } else { 0.05 };
+        let high = quantile(&values, HIGH_SHARE)?.max(sky + ABOVE_SKY * noise);
+        Some(Self {
+            low: sky - BELOW_SKY * noise,
+            high,
+            soft: SOFTENING * noise,
+        })
     }
-    let share = ((value - low) / (high - low)).clamp(0.0, 1.0);
-    let stretched = (share / SOFTENING).asinh() / (1.0 / SOFTENING).asinh();
-    let grey = (255.0 * (1.0 - stretched)).round() as u32;
-    grey << 16 | grey << 8 | grey
+
+    fn level(self, value: f64) -> u32 {
+        if !value.is_finite() {
+            return NO_VALUE;
+        }
+        let up = |value: f64| ((value - self.low) / self.soft).asinh();
+        let share = up(value.clamp(self.low, self.high)) / up(self.high);
+        let grey = (255.0 * (1.0 - share)).round() as u32;
+        grey << 16 | grey << 8 | grey
+    }
+}
+
+fn quantile(values: &[f64], share: f64) -> Option<f64> {
+    let mut values = values.to_vec();
+    values.sort_by(f64::total_cmp);
+    values
+        .get((share * values.len().saturating_sub(1) as f64).round() as usize)
+        .copied()
 }
 
 fn short(value: f64) -> String {
@@ -286,18 +304,33 @@ mod tests {
     }
 
     #[test]
-    fn limits_ignore_pixels_without_value() {
-        let mut pixels: Vec<f32> = (0..=1000u16).map(f32::from).collect();
+    fn the_stretch_follows_sky_and_noise_and_ignores_pixels_without_value() {
+        let mut pixels: Vec<f32> = (0..=1000u16)
+            .map(|at| 100.0 + f32::from(at % 11) - 5.0)
+            .collect();
         pixels.extend([f32::NAN; 50]);
-        assert_eq!(limits(&pixels), Some((5.0, 995.0)));
-        assert_eq!(limits(&[f32::NAN]), None);
-        assert_eq!(limits(&[3.0, 3.0]), Some((2.5, 3.5)));
+        let stretch = Stretch::of(&pixels).unwrap();
+        let noise = 3.0 * SIGMA_OF_MAD;
+        assert!(
+            (stretch.low - (100.0 - 3.0 * noise)).abs() < 1e-9,
+            "{stretch:?}"
+        );
+        assert!(
+            (stretch.high - (100.0 + 10.0 * noise)).abs() < 1e-9,
+            "{stretch:?}"
+        );
+        assert_eq!(Stretch::of(&[f32::NAN]), None);
+        assert!(Stretch::of(&[3.0, 3.0]).unwrap().high > 3.0);
     }
 
     #[test]
     fn the_stretch_goes_from_white_to_black() {
-        assert_eq!(level(0.0, 0.0, 1.0), 0xff_ffff);
-        assert_eq!(level(1.0, 0.0, 1.0), 0);
-        assert_eq!(level(f64::NAN, 0.0, 1.0), NO_VALUE);
+        let stretch = Stretch {
+            low: 0.0,
+            high: 10.0,
+            soft: 1.0,
+        };
+        assert_eq!([stretch.level(-1.0), stretch.level(11.0)], [0xff_ffff, 0]);
+        assert_eq!(stretch.level(f64::NAN), NO_VALUE);
     }
 }
