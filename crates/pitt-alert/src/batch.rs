@@ -87,12 +87,12 @@ impl Gathering {
         }
     }
 
-    /// Makes room for as much as the last batch had.
-    pub(crate) fn reserve(&mut self) {
+    /// Makes room for as much as the last batch had, at most `limit` values in a column.
+    pub(crate) fn reserve(&mut self, limit: usize) {
         self.root
             .fields
             .iter_mut()
-            .for_each(|column| column.reserve());
+            .for_each(|column| column.reserve(limit));
     }
 
     /// Reads `count` records that fill `bytes[start..]` exactly. Records before a bad one stay; the error says which

@@ -16,7 +16,7 @@ use crate::selection::Selection;
 /// Most plans and headers kept from one call to the next; a stream has a few dozen.
 const MAX_PLANS: usize = 256;
 /// Blocks of one packet unpack to at most this many bytes, and [`UNPACKED_PER_BYTE`] more for each byte of the packet.
-const UNPACKED: usize = 256 << 20;
+const UNPACKED: usize = 64 << 20;
 const UNPACKED_PER_BYTE: usize = 32;
 
 /// What a call to [`Decoder::decode`] gives: every record of every packet is in exactly one of the two.
@@ -49,7 +49,9 @@ pub struct Decoder {
     headers: Vec<KnownHeader>,
     /// Gatherings that this call has used, in order of first use.
     used: Vec<usize>,
-    /// Bytes that packets of this call may still unpack to.
+    /// Bytes of this call's packets.
+    packed: usize,
+    /// Bytes that they may still unpack to.
     budget: usize,
 }
 
@@ -77,6 +79,7 @@ impl Decoder {
             by_fingerprint: HashMap::new(),
             headers: Vec::new(),
             used: Vec::new(),
+            packed: 0,
             budget: 0,
         }
     }
@@ -97,7 +100,7 @@ impl Decoder {
     /// Decodes packets: container files and messages in Confluent's wire format, in any mixture.
     ///
     /// Never fails as a whole and never panics: what cannot be read is in [`Decoded::rejected`]. Records of a container
-    /// before a bad one are good; from it on, the packet is rejected. Memory stays within 256 MiB and 100 times the
+    /// before a bad one are good; from it on, the packet is rejected. Memory stays within 64 MiB and 100 times the
     /// packets' size.
     pub fn decode(&mut self, packets: &[Packet]) -> Decoded {
         self.decode_each(packets, |decoder, index, bytes| {
@@ -125,9 +128,8 @@ impl Decoder {
             self.forget();
         }
         self.used.clear();
-        self.budget = packets
-            .iter()
-            .fold(UNPACKED, |sum, p| sum.saturating_add(allowance(&p.bytes)));
+        self.packed = packets.iter().map(|packet| packet.bytes.len()).sum();
+        self.budget = UNPACKED.saturating_add(self.packed.saturating_mul(UNPACKED_PER_BYTE));
         let mut decoded = Decoded::default();
         for (index, packet) in packets.iter().enumerate() {
             if let Err(rejected) = read(self, index, &packet.bytes) {
@@ -222,7 +224,7 @@ impl Decoder {
     ) -> Result<(), (u32, Problem)> {
         if !self.used.contains(&gathering) {
             self.used.push(gathering);
-            self.gatherings[gathering].reserve();
+            self.gatherings[gathering].reserve(self.packed);
         }
         self.gatherings[gathering].read(bytes, start, count, first)
     }

@@ -1,7 +1,6 @@
 """Decodes packets with fastavro and writes them, with every value, to standard output.
 
     reference.py packets DATA          every packet under DATA/ztf, DATA/lsst and DATA/other but those in `bad/`
-    reference.py file SCHEMA DATUMS    datums made by the property tests (length-prefixed), of the schema in SCHEMA
 
 A packet is written as
 
@@ -196,19 +195,6 @@ def packets(data):
     out.write(b"E")
 
 
-def generated(schema_path, datums_path):
-    schema = open(schema_path, "rb").read()
-    parsed = fastavro.parse_schema(json.loads(schema))
-    raw = open(datums_path, "rb").read()
-    at = 0
-    while at < len(raw):
-        (n,) = struct.unpack_from("<I", raw, at)
-        one = raw[at + 4 : at + 4 + n]
-        write(b"D", schema, f"datum at {at}", one, [fastavro.schemaless_reader(io.BytesIO(one), parsed)])
-        at += 4 + n
-    out.write(b"E")
-
-
 if __name__ == "__main__":
-    {"packets": packets, "file": generated}[sys.argv[1]](*sys.argv[2:])
+    {"packets": packets}[sys.argv[1]](*sys.argv[2:])
     out.flush()

@@ -224,26 +224,32 @@ impl Column {
         }
     }
 
-    /// Makes room for as many values as the last batch had.
-    pub(crate) fn reserve(&mut self) {
+    /// Makes room for as many values as the last batch had, at most `limit` in a column.
+    pub(crate) fn reserve(&mut self, limit: usize) {
         match self {
             Column::Skip(_) | Column::Null(_) => {}
-            Column::Boolean(values) | Column::OptBoolean(_, values) => values.reserve(),
-            Column::Int(values) | Column::OptInt(_, values) => values.reserve(),
-            Column::Long(values) | Column::OptLong(_, values) => values.reserve(),
-            Column::Float(values) | Column::OptFloat(_, values) => values.reserve(),
-            Column::Double(values) | Column::OptDouble(_, values) => values.reserve(),
+            Column::Boolean(values) | Column::OptBoolean(_, values) => values.reserve(limit),
+            Column::Int(values) | Column::OptInt(_, values) => values.reserve(limit),
+            Column::Long(values) | Column::OptLong(_, values) => values.reserve(limit),
+            Column::Float(values) | Column::OptFloat(_, values) => values.reserve(limit),
+            Column::Double(values) | Column::OptDouble(_, values) => values.reserve(limit),
             Column::Text(strings) | Column::OptText(_, strings) | Column::Enum(_, strings) => {
-                strings.reserve()
+                strings.reserve(limit)
             }
             Column::Bytes(views) | Column::OptBytes(_, views) | Column::Fixed(_, views) => {
-                views.reserve()
+                views.reserve(limit)
             }
-            Column::Record(record) => record.fields.iter_mut().for_each(Column::reserve),
-            Column::List(list) => list.item.reserve(),
-            Column::Map(map) => map.value.reserve(),
-            Column::Union(union) => union.branches.iter_mut().for_each(Column::reserve),
-            Column::Opt(_, inner) => inner.reserve(),
+            Column::Record(record) => record
+                .fields
+                .iter_mut()
+                .for_each(|column| column.reserve(limit)),
+            Column::List(list) => list.item.reserve(limit),
+            Column::Map(map) => map.value.reserve(limit),
+            Column::Union(union) => union
+                .branches
+                .iter_mut()
+                .for_each(|column| column.reserve(limit)),
+            Column::Opt(_, inner) => inner.reserve(limit),
         }
     }
 

@@ -14,6 +14,8 @@ pub(crate) enum Skip {
     /// A length and as many bytes.
     Lengthy,
     Union(Box<[Skip]>),
+    /// A union of null and a type of known size, by far the commonest: first byte of the present branch, and the size.
+    Opt(u8, usize),
     Sequence(Box<[Skip]>),
     /// An array; a map's item is a sequence of key and value.
     Blocks(Arc<Skip>, usize),
@@ -34,10 +36,18 @@ impl Skip {
                 let item = Skip::sequence(vec![Skip::Lengthy, Skip::of(value)]);
                 Skip::Blocks(Arc::new(item), 1 + value.extent().min_size)
             }
-            Type::Union(branches) => Skip::Union(branches.iter().map(Skip::of).collect()),
+            Type::Union(branches) => Skip::union(branches.iter().map(Skip::of).collect()),
             Type::Record(record) => {
                 Skip::sequence(record.fields.iter().map(|f| Skip::of(&f.ty)).collect())
             }
+        }
+    }
+
+    fn union(branches: Vec<Skip>) -> Skip {
+        match branches[..] {
+            [Skip::Bytes(0), Skip::Bytes(size)] => Skip::Opt(2, size),
+            [Skip::Bytes(size), Skip::Bytes(0)] => Skip::Opt(0, size),
+            _ => Skip::Union(branches.into()),
         }
     }
 
@@ -77,6 +87,14 @@ impl Skip {
                 let length = cursor.length()?;
                 cursor.take(length)?;
             }
+            Skip::Opt(present, size) => {
+                let byte = cursor.byte()?;
+                if byte == *present {
+                    cursor.take(*size)?;
+                } else if byte > 2 || byte == 1 {
+                    Self::unusual(*present, *size, byte, cursor)?;
+                }
+            }
             Skip::Union(branches) => {
                 let chosen = usize::try_from(cursor.long()?).map_err(|_| Fault::Union)?;
                 branches.get(chosen).ok_or(Fault::Union)?.run(cursor)?;
@@ -89,6 +107,21 @@ impl Skip {
             Skip::Blocks(item, item_min) => Self::run_blocks(item, *item_min, cursor)?,
         }
         Ok(())
+    }
+
+    /// A branch that is none, or is written as a number of more than one byte.
+    #[cold]
+    fn unusual(present: u8, size: usize, first: u8, cursor: &mut Cursor) -> Result<(), Fault> {
+        let branch = if first < 0x80 {
+            return Err(Fault::Union);
+        } else {
+            cursor.long_after(first)?
+        };
+        match branch {
+            0 | 1 if branch * 2 == i64::from(present) => cursor.take(size).map(|_| ()),
+            0 | 1 => Ok(()),
+            _ => Err(Fault::Union),
+        }
     }
 
     fn run_blocks(item: &Skip, item_min: usize, cursor: &mut Cursor) -> Result<(), Fault> {

@@ -73,9 +73,9 @@ impl<T: Copy + Default> Values<T> {
         self.nulls.truncate(rows);
     }
 
-    /// Makes room for as many values as the last batch had.
-    pub(crate) fn reserve(&mut self) {
-        self.values.reserve(self.expected);
+    /// Makes room for as many values as the last batch had, at most `limit`.
+    pub(crate) fn reserve(&mut self, limit: usize) {
+        self.values.reserve(self.expected.min(limit));
     }
 
     fn take(&mut self) -> (Vec<T>, Option<NullBuffer>) {
@@ -159,9 +159,9 @@ impl Strings {
         }
     }
 
-    pub(crate) fn reserve(&mut self) {
-        self.ends.reserve(self.expected.0);
-        self.bytes.reserve(self.expected.1);
+    pub(crate) fn reserve(&mut self, limit: usize) {
+        self.ends.reserve(self.expected.0.min(limit));
+        self.bytes.reserve(self.expected.1.min(limit));
     }
 
     pub(crate) fn finish(&mut self) -> Result<ArrayRef, ArrowError> {
@@ -213,8 +213,8 @@ impl Views {
         self.values.truncate(rows);
     }
 
-    pub(crate) fn reserve(&mut self) {
-        self.values.reserve();
+    pub(crate) fn reserve(&mut self, limit: usize) {
+        self.values.reserve(limit);
     }
 
     pub(crate) fn finish(&mut self, buffers: &[Buffer]) -> Result<ArrayRef, ArrowError> {

@@ -199,6 +199,14 @@ fn convert(header: &Header, bitpix: i32, data: &[u8]) -> Vec<f32> {
             (zero + scale * value as f64) as f32
         }
     };
+    // Not even `0 + 1 * value` of a plain float: it would turn -0 into 0.
+    let float = |value: f64| {
+        if plain {
+            value as f32
+        } else {
+            (zero + scale * value) as f32
+        }
+    };
     match bitpix {
         8 => data.iter().map(|&byte| integer(i64::from(byte))).collect(),
         16 => items(data)
@@ -207,12 +215,11 @@ fn convert(header: &Header, bitpix: i32, data: &[u8]) -> Vec<f32> {
         32 => items(data)
             .map(|item| integer(i64::from(i32::from_be_bytes(item))))
             .collect(),
-        -32 if plain => items(data).map(f32::from_be_bytes).collect(),
         -32 => items(data)
-            .map(|item| (zero + scale * f64::from(f32::from_be_bytes(item))) as f32)
+            .map(|item| float(f64::from(f32::from_be_bytes(item))))
             .collect(),
         _ => items(data)
-            .map(|item| (zero + scale * f64::from_be_bytes(item)) as f32)
+            .map(|item| float(f64::from_be_bytes(item)))
             .collect(),
     }
 }

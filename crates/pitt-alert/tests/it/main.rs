@@ -1,5 +1,18 @@
 //! Integration tests of `pitt-alert`: real packets where they are at hand (`PITT_TEST_DATA`), generated ones everywhere.
 
+#![expect(
+    unreachable_pub,
+    reason = "a test binary exports nothing; its modules share what they need"
+)]
+
+mod allocation;
+mod bad;
+mod common;
+mod frames;
+mod packets;
 mod real;
 mod reference;
+mod roundtrip;
+mod schemas;
+mod stamps;
 mod values;

@@ -21,12 +21,26 @@ pub struct Expected {
     pub records: Vec<Value>,
 }
 
-/// Starts the reference.
+/// Starts the reference reader.
 pub fn start(python: &Path, arguments: &[&str]) -> (Child, Source<impl Read + use<>>) {
-    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/reference.py");
-    let mut child = Command::new(python)
+    start_script(python, "reference.py", arguments)
+}
+
+/// Starts a script beside the tests, and reads what it writes.
+pub fn start_script(
+    python: &Path,
+    script: &str,
+    arguments: &[&str],
+) -> (Child, Source<impl Read + use<>>) {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests")
+        .join(script);
+    let mut command = Command::new(python);
+    let command = command
         .arg(script)
         .args(arguments)
+        .env("PYTHONDONTWRITEBYTECODE", "1");
+    let mut child = command
         .stdout(Stdio::piped())
         .spawn()
         .expect("Python starts");
