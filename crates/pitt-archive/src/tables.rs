@@ -349,7 +349,9 @@ pub(crate) fn properties(
             .set_column_compression(path.clone(), compression)
             .set_column_dictionary_enabled(path.clone(), false)
             .set_column_statistics_enabled(path.clone(), EnabledStatistics::None)
-            .set_column_data_page_size_limit(path, 1);
+            .set_column_data_page_size_limit(path, 1)
+            // Else the writer, seeing a null among the next thousand values, would put two packets in each page.
+            .set_write_batch_size(1);
     }
     builder.build()
 }

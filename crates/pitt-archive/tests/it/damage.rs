@@ -75,7 +75,7 @@ fn every_kind_of_file_altered_missing_or_doubled_is_noticed() {
         ("altered", alter),
         ("missing", |f| std::fs::remove_file(f).unwrap()),
         ("doubled", |f| {
-            drop(std::fs::copy(f, f.with_file_name("again.parquet")).unwrap())
+            std::fs::copy(f, f.with_file_name("again.parquet")).unwrap();
         }),
     ];
     let log_damages: [Damage; 3] = [

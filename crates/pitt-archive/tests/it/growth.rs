@@ -56,9 +56,11 @@ fn each_packet_has_a_page_of_its_own() {
     let metadata = ArrowReaderMetadata::load(&file, options).unwrap();
     let column = snapshot.schema.index_of("packet").unwrap();
     let pages = &metadata.metadata().offset_index().unwrap()[0][column].page_locations;
-    let carried = rows_of(&archive, "packets", &["frame"])
+    // A packet of no bytes shares its neighbour's page.
+    let rows = rows_of(&archive, "packets", &["size", "frame"]);
+    let carried = rows
         .iter()
-        .filter(|f| !f.is_empty())
+        .filter(|r| !r.starts_with("0 ") && !r.ends_with(' '))
         .count();
     assert!(
         pages.len() >= carried,

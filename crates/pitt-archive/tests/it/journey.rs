@@ -124,7 +124,7 @@ fn some_objects(archive: &Archive) -> Vec<(String, f64, f64)> {
         let (ra, dec) = (number("ra"), number("dec"));
         objects.extend(
             (0..10)
-                .filter(|i| text.value(*i) != "")
+                .filter(|i| !text.value(*i).is_empty())
                 .map(|i| (text.value(i).to_owned(), ra.value(i), dec.value(i))),
         );
     }
