@@ -1,8 +1,10 @@
 //! Tests of filters and queries as their users meet them.
 
 mod catalogs;
+mod docs;
 mod errors;
 mod evaluation;
 mod fixture;
+mod hostile;
 mod queries;
 mod stream;
