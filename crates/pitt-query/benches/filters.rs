@@ -3,7 +3,6 @@
 //! Prints processor time an alert for all filters together, the best of several runs, so that other work on the machine
 //! matters little.
 #![expect(
-    missing_docs,
     clippy::print_stdout,
     clippy::unwrap_used,
     reason = "a bench prints and may fail"

@@ -126,7 +126,7 @@ pub struct FilterError {
     /// Where in its text.
     pub place: Place,
     /// Why.
-    pub problem: FilterProblem,
+    pub problem: Box<FilterProblem>,
     /// The line of the text at `place`, for the report.
     pub source_line: String,
     /// How many characters from `place.column` on are meant (at least 1).

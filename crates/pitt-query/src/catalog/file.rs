@@ -114,10 +114,6 @@ impl Catalogs {
 }
 
 /// The table of a Parquet file, and the position columns its footer names.
-#[expect(
-    clippy::type_complexity,
-    reason = "one caller, which takes it apart at once"
-)]
 fn read_parquet(path: &Path) -> Result<(RecordBatch, Option<(String, String)>), QueryError> {
     let file = File::open(path).map_err(|source| QueryError::File {
         path: path.display().to_string(),

@@ -141,10 +141,6 @@ impl<'a> Evaluation<'a> {
     }
 
     /// The rows of the selection for which a part holds. A fallible part may fail at a row; then rows before it are given.
-    #[expect(
-        clippy::type_complexity,
-        reason = "a result with an optional failure, used here only"
-    )]
     fn narrow(
         &mut self,
         index: usize,
@@ -174,8 +170,6 @@ impl<'a> Evaluation<'a> {
         }
         Ok((narrowed, None))
     }
-
-    #[expect(clippy::type_complexity, reason = "as narrow")]
     fn narrow_fallible(
         &mut self,
         part: &Part,

@@ -181,7 +181,7 @@ impl Filter {
                 .is_ok()
         });
         if let (FilterProblem::UnknownColumn { suggestion, .. }, Some(other)) =
-            (&mut error.problem, elsewhere)
+            (error.problem.as_mut(), elsewhere)
         {
             *suggestion = Some(format!(
                 "survey {survey} has none: write `-- survey: {other}` at the top"
@@ -226,7 +226,7 @@ fn error(
     FilterError {
         filter: name.to_string(),
         place,
-        problem,
+        problem: Box::new(problem),
         source_line,
         width,
     }

@@ -72,6 +72,9 @@ pub(crate) const COMMON: [&str; 11] = [
 /// Most schemas kept compiled; beyond, the oldest knowledge is dropped and compiled again when met.
 const MAX_PLANS: usize = 64;
 
+/// A schema of batches and the plan for it.
+type KnownPlan = (SchemaRef, Arc<Plan>);
+
 /// Many filters, ready to be evaluated. Threads share one set by reference.
 pub struct FilterSet {
     filters: Vec<Filter>,
@@ -79,7 +82,8 @@ pub struct FilterSet {
     catalogs: Catalogs,
     needs: Needs,
     state: SessionState,
-    plans: RwLock<HashMap<String, Vec<(SchemaRef, Arc<Plan>)>>>,
+    /// Plans by survey.
+    plans: RwLock<HashMap<String, Vec<KnownPlan>>>,
     compiling: Mutex<()>,
     disabled: Vec<OnceLock<Disabled>>,
 }

@@ -1,5 +1,7 @@
 //! Tests of filters and queries as their users meet them.
 
+#![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+
 mod catalogs;
 mod docs;
 mod errors;

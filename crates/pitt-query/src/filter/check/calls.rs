@@ -99,7 +99,8 @@ impl Checker<'_> {
                 .arguments
                 .iter()
                 .any(|a| !matches!(a.kind, ArgumentKind::Number | ArgumentKind::Constant));
-            if !class.fits(Class::Number) && !(takes_text && class == Class::Text) {
+            let fits = class.fits(Class::Number) || (takes_text && class == Class::Text);
+            if !fits {
                 return Err(Fault::at(
                     arg.span(),
                     wrong_arguments(spec, format!("{} is {}", shown(arg), class.words())),
