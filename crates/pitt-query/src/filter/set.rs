@@ -1,6 +1,6 @@
 //! A set of filters, compiled once per schema and evaluated over batches.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 
 use datafusion::arrow::array::{Array, AsArray, RecordBatch, RecordBatchOptions, UInt32Array};
@@ -86,6 +86,8 @@ pub struct FilterSet {
     plans: RwLock<HashMap<String, Vec<KnownPlan>>>,
     compiling: Mutex<()>,
     disabled: Vec<OnceLock<Disabled>>,
+    /// Filters for any survey that cannot read one: place in the set and survey, and why.
+    skipped: Mutex<BTreeMap<(usize, String), String>>,
 }
 
 impl FilterSet {
@@ -112,6 +114,7 @@ impl FilterSet {
             plans: RwLock::default(),
             compiling: Mutex::new(()),
             disabled,
+            skipped: Mutex::default(),
         })
     }
 
@@ -211,6 +214,28 @@ impl FilterSet {
         )?)
     }
 
+    /// Filters for any survey that skip one whose alerts lack a column they read, with the survey and the reason.
+    ///
+    /// That concerns surveys without a known schema alone, such as generic packets without the common columns.
+    pub fn skipped(&self) -> Vec<(usize, String, String)> {
+        let skipped = self.skipped.lock().unwrap_or_else(PoisonError::into_inner);
+        skipped
+            .iter()
+            .map(|((filter, survey), reason)| (*filter, survey.clone(), reason.clone()))
+            .collect()
+    }
+
+    /// A filter that cannot be compiled for a schema: one for any survey passes over a survey nobody announced.
+    fn refuse(&self, filter: usize, survey: &str, reason: String) {
+        let for_any = self.filters[filter].header().survey.is_none();
+        if for_any && self.surveys.get(survey).is_none() {
+            let mut skipped = self.skipped.lock().unwrap_or_else(PoisonError::into_inner);
+            skipped.insert((filter, survey.to_string()), reason);
+        } else {
+            self.disable(filter, survey, reason, None);
+        }
+    }
+
     fn disable(&self, filter: usize, survey: &str, reason: String, alert_id: Option<i64>) {
         let disabled = Disabled {
             reason,
@@ -249,7 +274,7 @@ impl FilterSet {
             .map_or_else(|| Arc::clone(schema), Arc::clone);
         let (plan, refused) = compile(&wanted, schema, &known, &self.catalogs, &self.state);
         for (filter, reason) in refused {
-            self.disable(filter, survey, reason, None);
+            self.refuse(filter, survey, reason);
         }
         let plan = Arc::new(plan);
         let mut plans = self.plans.write().unwrap_or_else(PoisonError::into_inner);

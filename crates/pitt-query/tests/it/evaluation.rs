@@ -142,13 +142,13 @@ fn a_column_of_another_schema_version_is_null() {
 #[test]
 fn a_filter_that_does_not_fit_an_unknown_survey_is_switched_off() {
     let set = FilterSet::compile(
-        vec![Filter::parse("f", "no_such_column > 1").unwrap()],
+        vec![Filter::parse("f", "-- survey: ztf\nno_such_column > 1").unwrap()],
         &pitt_query::Surveys::new(),
         &Catalogs::new(),
     )
     .unwrap();
     assert!(set.evaluate("ztf", &ztf(&faint_and_bright())).is_empty());
-    insta::assert_snapshot!(set.disabled()[0].1.reason, @"filter `f`, line 1, column 1: no column `no_such_column`");
+    insta::assert_snapshot!(set.disabled()[0].1.reason, @"filter `f`, line 2, column 1: no column `no_such_column`");
 }
 
 #[test]
@@ -212,4 +212,18 @@ fn computes_light_curves_from_the_history() {
             "{predicate}"
         );
     }
+}
+
+#[test]
+fn a_filter_for_any_survey_passes_over_one_without_the_common_columns() {
+    let filter = check("mag(psf_flux) < 30 AND detections() >= 0").unwrap();
+    let set = FilterSet::compile(vec![filter], &surveys(), &Catalogs::new()).unwrap();
+    let batch = ztf(&faint_and_bright());
+    let generic = batch.project(&[0, 1, 2]).unwrap();
+    assert!(set.evaluate("winter", &generic).is_empty());
+    assert!(set.disabled().is_empty());
+    let skipped = set.skipped();
+    assert_eq!(skipped.len(), 1);
+    insta::assert_snapshot!(skipped[0].2, @"filter `test`, line 1, column 5: no column `psf_flux`");
+    assert_eq!(set.evaluate("ztf", &batch)[0].rows, [0, 1]);
 }
