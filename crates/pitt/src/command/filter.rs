@@ -8,9 +8,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
+use arrow_array::RecordBatch;
 use arrow_array::cast::AsArray;
 use arrow_array::types::Int32Type;
-use arrow_array::RecordBatch;
 use pitt_alert::{Decoded, Packet, SchemaStore};
 use pitt_query::{Catalogs, FilterSet, Verdict};
 use serde_json::json;

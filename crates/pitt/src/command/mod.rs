@@ -1,5 +1,6 @@
 //! What each command does.
 
+mod bench;
 mod catalog;
 mod cone;
 mod config;
@@ -48,7 +49,7 @@ pub fn run(cli: Cli) -> Result<ExitCode> {
         Command::Simulate(args) => simulate::run(&args),
         Command::Config(ConfigCommand::Show(args)) => config::show(&global, &args),
         Command::Config(ConfigCommand::Check(args)) => config::check(&global, &args),
-        _ => anyhow::bail!("not there yet"),
+        Command::Bench(args) => bench::run(&args),
     }
 }
 

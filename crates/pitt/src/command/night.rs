@@ -135,6 +135,7 @@ impl Outcome {
             "left_out": self.report.left_out,
             "damaged": self.report.damaged,
             "disabled_filters": self.disabled,
+            "peak_memory_bytes": peak_memory(),
         })
     }
 
@@ -157,4 +158,14 @@ impl Outcome {
         }
         text
     }
+}
+
+/// The most memory this process has had, as Linux counts it; `None` elsewhere.
+fn peak_memory() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmHWM:"))?;
+    let kilobytes: u64 = line.split_whitespace().next()?.parse().ok()?;
+    Some(kilobytes * 1024)
 }

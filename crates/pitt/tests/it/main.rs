@@ -1,0 +1,65 @@
+//! The program as people run it: the built binary, its files, its words.
+
+mod help;
+mod interrupted;
+mod journey;
+mod settings;
+mod verdicts;
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+/// The binary in a folder of the test's own.
+fn pitt(folder: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_pitt"));
+    command.current_dir(folder).env_remove("PITT_LOG");
+    command
+}
+
+/// What a run wrote to standard output; panics when it did not end well.
+fn good(folder: &Path, args: &[&str]) -> String {
+    let output = pitt(folder).args(args).output().unwrap();
+    assert!(
+        output.status.success(),
+        "pitt {args:?}: {}",
+        text(&output.stderr)
+    );
+    text(&output.stdout)
+}
+
+/// The same as JSON.
+fn json(folder: &Path, args: &[&str]) -> serde_json::Value {
+    serde_json::from_str(&good(folder, args)).unwrap()
+}
+
+/// Exit code and standard error of a run that must not end well.
+fn bad(folder: &Path, args: &[&str]) -> (i32, String) {
+    let output: Output = pitt(folder).args(args).output().unwrap();
+    assert!(!output.status.success(), "pitt {args:?} ended well");
+    (output.status.code().unwrap(), text(&output.stderr))
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+/// The filters under `examples/filters`.
+fn examples() -> String {
+    concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples/filters").to_owned()
+}
+
+/// Real alerts, if they are at hand.
+fn real_data() -> Option<PathBuf> {
+    let usual = || concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/data").into();
+    let folder = std::env::var_os("PITT_TEST_DATA").map_or_else(usual, PathBuf::from);
+    folder.is_dir().then_some(folder)
+}
+
+/// Matches of an archive, one line each, sorted.
+fn matches(folder: &Path, archive: &str) -> String {
+    let sql = "SELECT survey, alert_id, filter, version FROM matches ORDER BY 1, 2, 3, 4";
+    good(
+        folder,
+        &["query", sql, "--format", "csv", "--archive", archive],
+    )
+}
