@@ -3,6 +3,8 @@
 //! `cargo bench -p pitt-alert`; needs `PITT_TEST_DATA` and `PITT_PYTHON` (or the workspace's `.venv`). CPU time of one
 //! thread, the best of several rounds, batches of 1,000.
 
+#![expect(clippy::print_stdout, reason = "a bench prints its table")]
+
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::Command;

@@ -18,6 +18,9 @@ use crate::survey::points::ListKind;
 use crate::survey::read::Rows;
 use crate::survey::{Common, common_fields};
 
+/// Most records of a schema without fields that a block may hold.
+const MAX_EMPTY_RECORDS: usize = 65_536;
+
 /// Alerts of one writer's schema, in the order of the packets.
 #[derive(Clone, Debug)]
 pub struct AlertBatch {
@@ -106,11 +109,9 @@ impl Gathering {
     ) -> Result<(), (u32, Problem)> {
         let rows_before = self.origins.len();
         let min_size = self.schema.root().min_size();
-        let most = if min_size == 0 {
-            65_536
-        } else {
-            (bytes.len() - start) / min_size
-        };
+        let most = (bytes.len() - start)
+            .checked_div(min_size)
+            .unwrap_or(MAX_EMPTY_RECORDS);
         if count > most {
             return Err((
                 first.record,
@@ -212,7 +213,10 @@ impl Gathering {
                 let records =
                     filter_record_batch(&records, &BooleanArray::new(nulls.into_inner(), None))
                         .ok()?;
-                (records.with_schema(self.output.clone()).ok()?, left)
+                (
+                    RecordBatch::try_new(self.output.clone(), records.columns().to_vec()).ok()?,
+                    left,
+                )
             }
         };
         let batch = AlertBatch {

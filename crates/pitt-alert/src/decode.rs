@@ -16,8 +16,8 @@ use crate::selection::Selection;
 /// Most plans and headers kept from one call to the next; a stream has a few dozen.
 const MAX_PLANS: usize = 256;
 /// Blocks of one packet unpack to at most this many bytes, and [`UNPACKED_PER_BYTE`] more for each byte of the packet.
-const UNPACKED: usize = 64 << 20;
-const UNPACKED_PER_BYTE: usize = 32;
+const UNPACKED: usize = 4 << 20;
+const UNPACKED_PER_BYTE: usize = 16;
 
 /// What a call to [`Decoder::decode`] gives: every record of every packet is in exactly one of the two.
 #[derive(Debug, Default)]
@@ -100,8 +100,10 @@ impl Decoder {
     /// Decodes packets: container files and messages in Confluent's wire format, in any mixture.
     ///
     /// Never fails as a whole and never panics: what cannot be read is in [`Decoded::rejected`]. Records of a container
-    /// before a bad one are good; from it on, the packet is rejected. Memory stays within 64 MiB and 100 times the
-    /// packets' size.
+    /// before a bad one are good; from it on, the packet is rejected.
+    ///
+    /// Memory is bounded: blocks unpack to at most 4 MiB and 16 times the packet's size, and what is read of a packet
+    /// takes at most 128 times its size (a null double is one byte in the packet), or of its blocks' unpacked size.
     pub fn decode(&mut self, packets: &[Packet]) -> Decoded {
         self.decode_each(packets, |decoder, index, bytes| {
             decoder.packet(index, bytes)

@@ -4,8 +4,8 @@
 const MAX_ZERO_SIZE_ITEMS: usize = 65_536;
 /// Filler cells a packet may cost (absent records put a filler into each of their columns): this many, and
 /// [`FILLER_CELLS_PER_BYTE`] more a byte.
-const FILLER_CELLS: usize = 200_000;
-const FILLER_CELLS_PER_BYTE: usize = 4;
+const FILLER_CELLS: usize = 50_000;
+const FILLER_CELLS_PER_BYTE: usize = 1;
 
 /// Why a datum cannot be read. Small, so that the happy path stays in registers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

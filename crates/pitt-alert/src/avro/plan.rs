@@ -7,7 +7,7 @@ use std::sync::Arc;
 use arrow_schema::{DataType, Field as ArrowField, FieldRef, Fields};
 
 use super::column::{Column, ListColumn, MapColumn, RecordColumn, Tag, UnionColumn, item_field};
-use super::schema::{Field, Record, Type, last_word};
+use super::schema::{Field, Record, Type};
 use super::skip::Skip;
 use super::values::{Strings, Values, Views};
 
@@ -190,7 +190,7 @@ fn compile_branches(branches: &[Type], wanted: &Wanted) -> Compiled {
             continue;
         }
         let inner = compile_type(branch, wanted);
-        let mut name = branch_name(branch);
+        let mut name = branch.word().to_owned();
         let times = used.entry(name.clone()).or_insert(0);
         *times += 1;
         if *times > 1 {
@@ -207,26 +207,6 @@ fn compile_branches(branches: &[Type], wanted: &Wanted) -> Compiled {
         nullable: true,
         cells,
     }
-}
-
-fn branch_name(ty: &Type) -> String {
-    let name = match ty {
-        Type::Null => "null",
-        Type::Boolean => "boolean",
-        Type::Int => "int",
-        Type::Long => "long",
-        Type::Float => "float",
-        Type::Double => "double",
-        Type::Bytes => "bytes",
-        Type::String => "string",
-        Type::Fixed(_) => "fixed",
-        Type::Enum(_) => "enum",
-        Type::Array(_) => "array",
-        Type::Map(_) => "map",
-        Type::Union(_) => "union",
-        Type::Record(record) => last_word(&record.name),
-    };
-    name.to_owned()
 }
 
 fn arrow_field(field: &Field, data_type: DataType, nullable: bool) -> ArrowField {

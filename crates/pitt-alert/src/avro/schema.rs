@@ -94,6 +94,26 @@ impl Type {
         }
     }
 
+    /// Avro's word for the type; of a record the last word of its name.
+    pub(crate) fn word(&self) -> &str {
+        match self {
+            Type::Null => "null",
+            Type::Boolean => "boolean",
+            Type::Int => "int",
+            Type::Long => "long",
+            Type::Float => "float",
+            Type::Double => "double",
+            Type::Bytes => "bytes",
+            Type::String => "string",
+            Type::Fixed(_) => "fixed",
+            Type::Enum(_) => "enum",
+            Type::Array(_) => "array",
+            Type::Map(_) => "map",
+            Type::Union(_) => "union",
+            Type::Record(record) => last_word(&record.name),
+        }
+    }
+
     /// The record inside, also under a union with null.
     pub(crate) fn as_record(&self) -> Option<&Record> {
         match self {
@@ -145,7 +165,7 @@ impl Record {
 pub enum SchemaError {
     #[error("the schema is not JSON: {0}")]
     Json(String),
-    #[error("the schema's outermost type is {0}, but alerts are records")]
+    #[error("the schema's outermost type is `{0}`, but alerts are records")]
     NotARecord(String),
     #[error("`{0}` is neither an Avro type nor defined before its use")]
     UnknownType(String),
@@ -162,9 +182,7 @@ pub(crate) fn parse(json: &str) -> Result<Arc<Record>, SchemaError> {
     let value: Value = serde_json::from_str(json).map_err(|e| SchemaError::Json(e.to_string()))?;
     match Parser::default().ty(&value, "")? {
         Type::Record(record) => Ok(record),
-        other => Err(SchemaError::NotARecord(
-            format!("{other:?}").chars().take(60).collect(),
-        )),
+        other => Err(SchemaError::NotARecord(other.word().to_owned())),
     }
 }
 

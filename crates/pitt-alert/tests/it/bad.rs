@@ -12,10 +12,11 @@ use crate::real;
 
 /// How many damaged packets are tried.
 const DAMAGED: usize = 120_000;
-/// What a call may allocate above this many bytes for each byte of its packets (the crate's stated bound is 64 MiB and
-/// 100 times the packets; nothing but compressed blocks needs the 64 MiB).
-const PER_BYTE: usize = 100;
+/// What a call may allocate above this many bytes for each byte of its packets, or of what they unpack to.
+const PER_BYTE: usize = 128;
 const SLACK: usize = 1 << 20;
+/// What a packet of any size may unpack to.
+const UNPACKED: usize = 4 << 20;
 
 fn decode(packet: impl Into<Bytes>) -> Decoded {
     Decoder::new(SchemaStore::new()).decode(&[Packet::unplaced("test", packet)])
@@ -49,7 +50,7 @@ fn each_bad_file_has_its_reason() {
         ("schemaless", &[Reason::NotAvro]),
         (
             "utf8_mangled_schema",
-            &[Reason::BadHeader, Reason::Truncated, Reason::BadSchema],
+            &[Reason::BadBlock, Reason::BadData, Reason::Truncated],
         ),
     ];
     let mut seen = 0;
@@ -65,7 +66,13 @@ fn each_bad_file_has_its_reason() {
             .iter()
             .find(|(start, _)| name.starts_with(start))
             .expect("a known kind of damage");
-        assert_eq!((decoded.rows(), decoded.rejected.len()), (0, 1), "{name}");
+        // The mangled file's first record is whole, for fastavro too.
+        let rows = usize::from(name.starts_with("utf8"));
+        assert_eq!(
+            (decoded.rows(), decoded.rejected.len()),
+            (rows, 1),
+            "{name}"
+        );
         let rejected = &decoded.rejected[0];
         println!("{name}: {}: {}", rejected.reason, rejected.detail);
         assert!(
@@ -241,7 +248,7 @@ fn a_hostile_schema_is_refused() {
 fn a_block_that_swells_is_refused() {
     for codec in ["deflate", "zstandard"] {
         let mut datum = Vec::new();
-        bytes(&vec![0; 160 << 20], &mut datum);
+        bytes(&vec![0; 32 << 20], &mut datum);
         let schema =
             r#"{"type": "record", "name": "a", "fields": [{"name": "x", "type": "bytes"}]}"#;
         let packet = container(schema, codec, &[(1, datum)]);
@@ -249,11 +256,22 @@ fn a_block_that_swells_is_refused() {
         let (peak, found) = peak_of(|| reason(packet));
         assert_eq!(found, Reason::TooLarge);
         // While the block unpacks its buffer doubles.
-        assert!(
-            peak <= (2 * 64 << 20) + PER_BYTE * size,
-            "{codec}: {peak} bytes"
-        );
+        assert!(peak <= 4 * (UNPACKED + 16 * size), "{codec}: {peak} bytes");
     }
+}
+
+#[test]
+fn a_block_of_nulls_takes_what_is_allowed() {
+    let schema = r#"{"type": "record", "name": "a", "fields":
+        [{"name": "x", "type": {"type": "array", "items": ["null", "bytes"]}}]}"#;
+    let mut datum = Vec::new();
+    long(4_000_000, &mut datum);
+    datum.extend(vec![0; 4_000_001]);
+    let packet = container(schema, "deflate", &[(1, datum)]);
+    let (peak, decoded) = peak_of(|| decode(packet));
+    assert_eq!(decoded.rows(), 1);
+    println!("4 million nulls take {} MiB", peak >> 20);
+    assert!(peak <= PER_BYTE * UNPACKED, "{peak} bytes");
 }
 
 /// Good packets of every kind: made up, and real ones where they are.
@@ -265,7 +283,8 @@ fn good_packets() -> (SchemaStore, Vec<Bytes>) {
         .to_vec();
     packets.push(wire(99_999, &lsst_datum(10, Some(3), None)));
     if let Some(data) = real::data() {
-        schemas = real::lsst_schemas(&data);
+        // The folder is read again after that, which takes memory that is not the packet's.
+        schemas = real::lsst_schemas(&data).with_patience(Duration::from_secs(3_600));
         for folder in ["ztf/ocf/4.02", "ztf/ocf/1.8", "lsst/wire", "other/askap"] {
             let mut files: Vec<_> = fs::read_dir(data.join(folder))
                 .expect("a folder")
@@ -306,7 +325,7 @@ impl Dice {
             damaged.truncate(self.roll(packet.len()));
         }
         if what > 0 && !damaged.is_empty() {
-            let from = if what % 2 == 0 {
+            let from = if what.is_multiple_of(2) {
                 0
             } else {
                 damaged.len().saturating_sub(6_000)

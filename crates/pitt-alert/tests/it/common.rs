@@ -202,17 +202,11 @@ fn lsst_takes_either_object_and_drops_nan() {
 #[test]
 fn a_known_survey_without_an_alert_id_is_rejected() {
     // As Spark writes it: everything nullable.
-    let nullable = ZTF
-        .replace(
-            r#"{"name": "candid", "type": "long"}"#,
-            r#"{"name": "candid", "type": ["null", "long"]}"#,
-        )
-        .replacen(r#"{"name": "candid", "type": ["null", "long"]}, "#, "", 1);
-    assert_ne!(nullable, ZTF);
-    let schema = nullable.replace(
-        r#"{"name": "objectId", "type": "string"}, {"name": "candid", "type": ["null", "long"]},"#,
-        r#"{"name": "objectId", "type": "string"},"#,
-    );
+    let candid = r#"{"name": "candid", "type": "long"}"#;
+    let nullable = r#"{"name": "candid", "type": ["null", "long"]}"#;
+    let schema = ZTF
+        .replacen(&format!("{candid},"), "", 1)
+        .replacen(candid, nullable, 1);
     let mut datum = ztf_datum(1);
     // objectId, then candid (one byte), jd, fid, candid.
     let top = 13;
@@ -325,7 +319,7 @@ fn every_real_alert_of_a_known_survey_has_its_common_columns() {
         "{seen:?}"
     );
     assert!(
-        banded + 40 >= seen["ztf"] + seen["lsst"] && points > 100_000,
+        banded + 40 >= seen["ztf"] + seen["lsst"] && points > 80_000,
         "{banded} {points}"
     );
 }
