@@ -245,8 +245,8 @@ pub(crate) fn plain_message(error: &datafusion::error::DataFusionError) -> Strin
         text = inner;
     }
     let text = text
-        .split(" Column names are case sensitive.")
+        .split("Column names are case sensitive.")
         .next()
         .unwrap_or(text);
-    text.lines().collect::<Vec<_>>().join(" ")
+    text.trim().lines().collect::<Vec<_>>().join(" ")
 }
