@@ -24,6 +24,7 @@ mod lookup;
 pub(crate) use lookup::Location;
 
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode};
 
@@ -35,6 +36,9 @@ use crate::{crash, tables};
 const MEMTABLE_BYTES: u64 = 8 << 20;
 /// Journal kept at most, for the same reason.
 const JOURNAL_BYTES: u64 = 64 << 20;
+
+/// Time that closing may spend on flushing.
+const FLUSH_AT_CLOSING: Duration = Duration::from_secs(5);
 
 /// An open index.
 pub(crate) struct Index {
@@ -126,6 +130,35 @@ impl Index {
     fn watermark(&self, table: &str) -> Result<Option<Watermark>, ArchiveError> {
         let value = self.meta.get(table.as_bytes())?;
         Ok(value.and_then(|v| keys::read_watermark(&v)))
+    }
+}
+
+impl Drop for Index {
+    /// Leaves little to replay for the next opening, which would else take seconds. Gives up after a while: on a full
+    /// disk nothing can be flushed, and the journal has it all.
+    fn drop(&mut self) {
+        let keyspaces = [
+            &self.meta,
+            &self.id,
+            &self.lc,
+            &self.pos,
+            &self.object,
+            &self.forced,
+        ];
+        if keyspaces
+            .iter()
+            .any(|keyspace| keyspace.rotate_memtable().is_err())
+        {
+            return;
+        }
+        let deadline = Instant::now() + FLUSH_AT_CLOSING;
+        while keyspaces
+            .iter()
+            .any(|keyspace| keyspace.sealed_memtable_count() > 0)
+            && Instant::now() < deadline
+        {
+            std::thread::sleep(Duration::from_millis(5));
+        }
     }
 }
 
