@@ -1,0 +1,328 @@
+//! Record batches, version 2: the unit that producers send, the log keeps and consumers get.
+//!
+//! | bytes | field | | bytes | field |
+//! |---|---|---|---|---|
+//! | 0..8 | base offset | | 27..35 | base timestamp [ms] |
+//! | 8..12 | length of what follows | | 35..43 | largest timestamp [ms] |
+//! | 12..16 | leader epoch | | 43..51 | producer id, -1 when not idempotent |
+//! | 16 | magic, 2 | | 51..53 | producer epoch |
+//! | 17..21 | CRC-32C of 21.. | | 53..57 | first sequence number |
+//! | 21..23 | attributes (codec in bits 0..3) | | 57..61 | number of records |
+//! | 23..27 | last offset - base offset | | 61.. | records, perhaps compressed |
+//!
+//! The base offset and the leader epoch are outside the checksum, so the log numbers a batch without touching the
+//! rest: no decompression, no copy by record, and every codec works.
+//! Source: <https://kafka.apache.org/documentation/#recordbatch>.
+
+use bytes::{BufMut, Bytes, BytesMut};
+
+/// Length of a batch before its records [bytes].
+pub(crate) const HEADER: usize = 61;
+/// Where the length stops counting itself and what precedes it [bytes].
+const LENGTH_END: usize = 12;
+const CODEC: i16 = 0x07;
+const TRANSACTIONAL: i16 = 0x10;
+const CONTROL: i16 = 0x20;
+/// The largest codec number of Kafka: zstd.
+const LAST_CODEC: i16 = 4;
+
+/// The head of a batch, without its records.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct BatchHeader {
+    pub(crate) base_offset: i64,
+    /// Length of the whole batch [bytes].
+    pub(crate) size: usize,
+    pub(crate) crc: u32,
+    pub(crate) attributes: i16,
+    pub(crate) last_offset_delta: i32,
+    pub(crate) base_timestamp: i64,
+    pub(crate) max_timestamp: i64,
+    pub(crate) producer_id: i64,
+    pub(crate) producer_epoch: i16,
+    pub(crate) base_sequence: i32,
+    pub(crate) records: i32,
+    pub(crate) magic: i8,
+}
+
+/// Why a produced batch was not taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum BatchError {
+    #[error("the batch is cut short or has bytes after its end")]
+    Length,
+    #[error("message format {0} is not supported (use a client of 2017 or later: format 2)")]
+    Magic(i8),
+    #[error("the checksum does not match: the batch was damaged on its way")]
+    Checksum,
+    #[error("transactions are not supported (publish without a transactional id)")]
+    Transactional,
+    #[error("the batch contradicts itself (codec, count or offsets)")]
+    Inconsistent,
+}
+
+impl BatchHeader {
+    /// Reads the head of a batch; `None` when `bytes` cannot begin one.
+    pub(crate) fn read(bytes: &[u8]) -> Option<Self> {
+        let bytes: &[u8; HEADER] = bytes.get(..HEADER)?.try_into().ok()?;
+        let length = i32::from_be_bytes(field(bytes, 8));
+        let size = usize::try_from(length).ok()?.checked_add(LENGTH_END)?;
+        (size >= HEADER).then_some(Self {
+            base_offset: i64::from_be_bytes(field(bytes, 0)),
+            size,
+            magic: i8::from_be_bytes(field(bytes, 16)),
+            crc: u32::from_be_bytes(field(bytes, 17)),
+            attributes: i16::from_be_bytes(field(bytes, 21)),
+            last_offset_delta: i32::from_be_bytes(field(bytes, 23)),
+            base_timestamp: i64::from_be_bytes(field(bytes, 27)),
+            max_timestamp: i64::from_be_bytes(field(bytes, 35)),
+            producer_id: i64::from_be_bytes(field(bytes, 43)),
+            producer_epoch: i16::from_be_bytes(field(bytes, 51)),
+            base_sequence: i32::from_be_bytes(field(bytes, 53)),
+            records: i32::from_be_bytes(field(bytes, 57)),
+        })
+    }
+
+    /// Checks a batch that a producer sent: exactly one, whole, consistent, of a kind that is kept.
+    pub(crate) fn check(batch: &[u8]) -> Result<Self, BatchError> {
+        if let Some(&magic) = batch.get(16)
+            && magic != 2
+        {
+            return Err(BatchError::Magic(magic.cast_signed()));
+        }
+        let header = Self::read(batch).ok_or(BatchError::Length)?;
+        if header.size != batch.len() {
+            return Err(BatchError::Length);
+        }
+        if !header.matches(batch) {
+            return Err(BatchError::Checksum);
+        }
+        if header.attributes & (TRANSACTIONAL | CONTROL) != 0 {
+            return Err(BatchError::Transactional);
+        }
+        if header.consistent() { Ok(header) } else { Err(BatchError::Inconsistent) }
+    }
+
+    fn consistent(&self) -> bool {
+        self.records > 0
+            && self.last_offset_delta == self.records - 1
+            && self.attributes & CODEC <= LAST_CODEC
+            && (self.producer_id < 0 || (self.producer_epoch >= 0 && self.base_sequence >= 0))
+    }
+
+    /// Whether the checksum of the whole `batch` is that of its head.
+    pub(crate) fn matches(&self, batch: &[u8]) -> bool {
+        self.magic == 2 && batch.len() == self.size && crc32c::crc32c(&batch[21..]) == self.crc
+    }
+
+    /// The offset of the record after this batch.
+    pub(crate) fn next_offset(&self) -> i64 {
+        self.base_offset.saturating_add(i64::from(self.last_offset_delta)).saturating_add(1)
+    }
+
+    /// The head's first 16 bytes as the log keeps them: with the given offset, leader epoch 0.
+    pub(crate) fn numbered(&self, offset: i64) -> [u8; 16] {
+        let mut head = [0; 16];
+        head[..8].copy_from_slice(&offset.to_be_bytes());
+        let length = u32::try_from(self.size - LENGTH_END).unwrap_or(u32::MAX);
+        head[8..12].copy_from_slice(&length.to_be_bytes());
+        head
+    }
+
+    fn compressed(&self) -> bool {
+        self.attributes & CODEC != 0
+    }
+}
+
+fn field<const N: usize>(bytes: &[u8; HEADER], at: usize) -> [u8; N] {
+    let mut out = [0; N];
+    out.copy_from_slice(&bytes[at..at + N]);
+    out
+}
+
+/// Finds the first record at or after `timestamp` [ms] in a batch that has one: (timestamp, offset).
+///
+/// A compressed batch is not opened: the answer is then its first record, so a reader begins a little early, by at
+/// most one batch, and never late.
+pub(crate) fn first_at(header: &BatchHeader, batch: &[u8], timestamp: i64) -> (i64, i64) {
+    let whole = (header.base_timestamp.max(timestamp.min(header.max_timestamp)), header.base_offset);
+    if header.compressed() {
+        return whole;
+    }
+    let mut rest = batch.get(HEADER..).unwrap_or_default();
+    while let Some((delta_ms, delta_offset, after)) = record_head(rest) {
+        let at = header.base_timestamp.saturating_add(delta_ms);
+        if at >= timestamp {
+            return (at, header.base_offset.saturating_add(delta_offset));
+        }
+        rest = after;
+    }
+    whole
+}
+
+/// Timestamp and offset of the first record in `bytes`, relative to the batch, and what follows the record.
+fn record_head(bytes: &[u8]) -> Option<(i64, i64, &[u8])> {
+    let (length, body) = varint(bytes)?;
+    let length = usize::try_from(length).ok()?;
+    let record = body.get(..length)?;
+    let (delta_ms, rest) = varint(record.get(1..)?)?;
+    let (delta_offset, _) = varint(rest)?;
+    Some((delta_ms, delta_offset, &body[length..]))
+}
+
+fn varint(bytes: &[u8]) -> Option<(i64, &[u8])> {
+    let mut value = 0_u64;
+    for (i, &byte) in bytes.iter().enumerate().take(10) {
+        value |= u64::from(byte & 0x7f).checked_shl(7 * u32::try_from(i).ok()?)?;
+        if byte & 0x80 == 0 {
+            let decoded = (value >> 1).cast_signed() ^ -(value & 1).cast_signed();
+            return Some((decoded, &bytes[i + 1..]));
+        }
+    }
+    None
+}
+
+/// A message to append from within the process.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Record {
+    /// The key; records of one key usually go to one partition.
+    pub key: Option<Bytes>,
+    /// The message. `None` is Kafka's tombstone.
+    pub value: Option<Bytes>,
+    /// Names and values beside the message.
+    pub headers: Vec<(String, Option<Bytes>)>,
+    /// When it was made [ms, UTC since 1970]; `None` takes the present.
+    pub timestamp_ms: Option<i64>,
+}
+
+impl Record {
+    /// A message without key or headers, made now.
+    pub fn new(value: impl Into<Bytes>) -> Self {
+        Self { value: Some(value.into()), ..Self::default() }
+    }
+
+    /// The same message with a key.
+    #[must_use]
+    pub fn with_key(mut self, key: impl Into<Bytes>) -> Self {
+        self.key = Some(key.into());
+        self
+    }
+
+    /// Upper bound of the record's length in a batch [bytes].
+    pub(crate) fn size_bound(&self) -> usize {
+        let headers: usize = self.headers.iter().map(|(k, v)| k.len() + optional_len(v.as_ref()) + 20).sum();
+        optional_len(self.key.as_ref()) + optional_len(self.value.as_ref()) + headers + 60
+    }
+
+    fn encode(&self, delta_ms: i64, delta_offset: i64, body: &mut BytesMut, out: &mut BytesMut) {
+        body.clear();
+        body.put_u8(0);
+        put_varint(body, delta_ms);
+        put_varint(body, delta_offset);
+        put_optional(body, self.key.as_ref());
+        put_optional(body, self.value.as_ref());
+        put_varint(body, length(self.headers.len()));
+        for (name, value) in &self.headers {
+            put_varint(body, length(name.len()));
+            body.put_slice(name.as_bytes());
+            put_optional(body, value.as_ref());
+        }
+        put_varint(out, length(body.len()));
+        out.put_slice(body);
+    }
+}
+
+/// Makes one uncompressed batch of `records` (at least one); `now_ms` dates those that have no time.
+pub(crate) fn build(records: &[Record], now_ms: i64) -> Bytes {
+    let times = || records.iter().map(|r| r.timestamp_ms.unwrap_or(now_ms));
+    let base = times().next().unwrap_or(now_ms);
+    let latest = times().max().unwrap_or(now_ms);
+    let size = HEADER + records.iter().map(Record::size_bound).sum::<usize>();
+    let mut out = BytesMut::with_capacity(size);
+    out.put_bytes(0, HEADER);
+    let mut body = BytesMut::new();
+    for (i, record) in records.iter().enumerate() {
+        let delta = record.timestamp_ms.unwrap_or(now_ms).saturating_sub(base);
+        record.encode(delta, length(i), &mut body, &mut out);
+    }
+    let count = i32::try_from(records.len()).unwrap_or(i32::MAX);
+    let total = u32::try_from(out.len() - LENGTH_END).unwrap_or(u32::MAX);
+    out[8..12].copy_from_slice(&total.to_be_bytes());
+    out[16] = 2;
+    out[23..27].copy_from_slice(&(count - 1).to_be_bytes());
+    out[27..35].copy_from_slice(&base.to_be_bytes());
+    out[35..43].copy_from_slice(&latest.to_be_bytes());
+    out[43..57].fill(0xff);
+    out[57..61].copy_from_slice(&count.to_be_bytes());
+    let crc = crc32c::crc32c(&out[21..]);
+    out[17..21].copy_from_slice(&crc.to_be_bytes());
+    out.freeze()
+}
+
+fn optional_len(bytes: Option<&Bytes>) -> usize {
+    bytes.map_or(0, Bytes::len)
+}
+
+fn length(n: usize) -> i64 {
+    i64::try_from(n).unwrap_or(i64::MAX)
+}
+
+fn put_optional(out: &mut BytesMut, bytes: Option<&Bytes>) {
+    put_varint(out, bytes.map_or(-1, |b| length(b.len())));
+    out.put_slice(bytes.map_or(&[][..], |b| b));
+}
+
+fn put_varint(out: &mut BytesMut, value: i64) {
+    let mut rest = (value << 1 ^ value >> 63).cast_unsigned();
+    while rest >= 0x80 {
+        out.put_u8((rest & 0x7f) as u8 | 0x80);
+        rest >>= 7;
+    }
+    out.put_u8(rest as u8);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn three() -> Bytes {
+        let records: Vec<_> = (0..3)
+            .map(|i| Record { timestamp_ms: Some(1_000 + 10 * i), ..Record::new(vec![7; 100]).with_key("k") })
+            .collect();
+        build(&records, 0)
+    }
+
+    #[test]
+    fn a_built_batch_passes_its_own_check() {
+        let header = BatchHeader::check(&three()).unwrap();
+        assert_eq!((header.records, header.base_timestamp, header.max_timestamp), (3, 1_000, 1_020));
+    }
+
+    #[test]
+    fn damage_anywhere_after_the_head_is_seen() {
+        let good = three();
+        for at in [17, 22, 30, 60, good.len() - 1] {
+            let mut bad = good.to_vec();
+            bad[at] ^= 1;
+            assert_eq!(BatchHeader::check(&bad), Err(BatchError::Checksum), "byte {at}");
+        }
+    }
+
+    #[test]
+    fn cut_or_lengthened_batches_are_refused() {
+        let good = three();
+        for end in 0..good.len() {
+            assert!(BatchHeader::check(&good[..end]).is_err());
+        }
+        let mut long = good.to_vec();
+        long.push(0);
+        assert_eq!(BatchHeader::check(&long), Err(BatchError::Length));
+    }
+
+    #[test]
+    fn the_first_record_at_a_time_is_found_within_a_batch() {
+        let batch = three();
+        let header = BatchHeader::check(&batch).unwrap();
+        assert_eq!(first_at(&header, &batch, 1_001), (1_010, 1));
+        assert_eq!(first_at(&header, &batch, 0), (1_000, 0));
+        assert_eq!(first_at(&header, &batch, 1_020), (1_020, 2));
+    }
+}

@@ -1,0 +1,195 @@
+//! Consumer groups: who is a member, and which assignment holds.
+//!
+//! The classic protocol: members join, one of them leads and divides the partitions, all fetch their share, then beat.
+//! The server never looks into members' metadata and assignments.
+
+mod state;
+#[cfg(test)]
+mod tests;
+
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use kafka_protocol::ResponseError;
+use tokio::sync::oneshot;
+
+pub(crate) use state::{Group, State};
+
+/// Session timeouts that members may ask for.
+const SESSION: std::ops::RangeInclusive<Duration> = Duration::from_millis(100)..=Duration::from_hours(1);
+
+/// A member's wish to join.
+#[derive(Clone, Debug)]
+pub(crate) struct Join {
+    pub(crate) group: String,
+    /// Empty for a new member.
+    pub(crate) member: String,
+    pub(crate) instance: Option<String>,
+    pub(crate) client_id: String,
+    pub(crate) host: String,
+    pub(crate) session: Duration,
+    pub(crate) rebalance: Duration,
+    pub(crate) protocol_type: String,
+    /// Names and metadata, best first.
+    pub(crate) protocols: Vec<(String, Bytes)>,
+    /// Whether a new member must come again with the id it was given, so that a lost answer leaves no ghost.
+    pub(crate) ask_twice: bool,
+}
+
+/// The answer to a member that joined.
+#[derive(Clone, Debug)]
+pub(crate) struct Joined {
+    pub(crate) generation: i32,
+    pub(crate) protocol_type: String,
+    pub(crate) protocol: String,
+    pub(crate) leader: String,
+    pub(crate) member: String,
+    /// Ids, instances and metadata of all members; for the leader only.
+    pub(crate) members: Vec<(String, Option<String>, Bytes)>,
+}
+
+/// The answer to a member that asked for its share.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Share {
+    pub(crate) protocol_type: String,
+    pub(crate) protocol: String,
+    pub(crate) assignment: Bytes,
+}
+
+/// A member that could not join, and the id it has been given if it is to come again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct NotJoined {
+    pub(crate) error: ResponseError,
+    pub(crate) member: String,
+}
+
+pub(crate) type JoinAnswer = Result<Joined, NotJoined>;
+pub(crate) type ShareAnswer = Result<Share, ResponseError>;
+
+/// An answer at once, or later.
+#[derive(Debug)]
+pub(crate) enum Answer<T> {
+    Now(T),
+    Later(oneshot::Receiver<T>),
+}
+
+/// Who says something in a group: member id, static instance, and the generation it believes in.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Speaker<'a> {
+    pub(crate) member: &'a str,
+    pub(crate) instance: Option<&'a str>,
+    pub(crate) generation: i32,
+}
+
+/// All groups of a server. They are in memory only: after a restart members join again.
+#[derive(Debug)]
+pub(crate) struct Groups {
+    by_id: Mutex<HashMap<String, Group>>,
+    initial_delay: Duration,
+    max_groups: usize,
+    max_members: usize,
+}
+
+impl Groups {
+    pub(crate) fn new(initial_delay: Duration, max_groups: usize, max_members: usize) -> Self {
+        Self { by_id: Mutex::default(), initial_delay, max_groups, max_members }
+    }
+
+    /// A member joins or joins again.
+    pub(crate) fn join(&self, join: Join, now: Instant) -> Answer<JoinAnswer> {
+        let refuse = |error| Answer::Now(Err(NotJoined { error, member: join.member.clone() }));
+        if !valid_id(&join.group) {
+            return refuse(ResponseError::InvalidGroupId);
+        }
+        if !SESSION.contains(&join.session) {
+            return refuse(ResponseError::InvalidSessionTimeout);
+        }
+        if join.protocols.is_empty() || join.protocol_type.is_empty() {
+            return refuse(ResponseError::InconsistentGroupProtocol);
+        }
+        let mut groups = self.lock();
+        if groups.len() >= self.max_groups && !groups.contains_key(&join.group) {
+            return refuse(ResponseError::GroupMaxSizeReached);
+        }
+        let group = groups.entry(join.group.clone()).or_default();
+        group.join(join, self.initial_delay, self.max_members, now)
+    }
+
+    /// A member asks for its share; the leader brings everybody's.
+    pub(crate) fn sync(
+        &self,
+        group: &str,
+        speaker: Speaker<'_>,
+        shares: HashMap<String, Bytes>,
+        now: Instant,
+    ) -> Answer<ShareAnswer> {
+        match self.lock().get_mut(group) {
+            Some(group) => group.sync(speaker, shares, now),
+            None => Answer::Now(Err(ResponseError::UnknownMemberId)),
+        }
+    }
+
+    pub(crate) fn heartbeat(&self, group: &str, speaker: Speaker<'_>, now: Instant) -> Result<(), ResponseError> {
+        let mut groups = self.lock();
+        groups.get_mut(group).ok_or(ResponseError::UnknownMemberId)?.heartbeat(speaker, now)
+    }
+
+    pub(crate) fn leave(&self, group: &str, member: &str, instance: Option<&str>) -> Result<(), ResponseError> {
+        let mut groups = self.lock();
+        groups.get_mut(group).ok_or(ResponseError::UnknownMemberId)?.leave(member, instance)
+    }
+
+    /// Whether `speaker` may commit offsets now. Who is in no group may, while the group has no members.
+    pub(crate) fn may_commit(&self, group: &str, speaker: Speaker<'_>, now: Instant) -> Result<(), ResponseError> {
+        if !valid_id(group) {
+            return Err(ResponseError::InvalidGroupId);
+        }
+        match self.lock().get_mut(group) {
+            Some(group) => group.may_commit(speaker, now),
+            None if speaker.generation < 0 => Ok(()),
+            None => Err(ResponseError::UnknownMemberId),
+        }
+    }
+
+    /// Forgets a group without members; `GroupIdNotFound` when nothing was there.
+    pub(crate) fn delete(&self, group: &str) -> Result<(), ResponseError> {
+        let mut groups = self.lock();
+        match groups.get(group) {
+            Some(found) if !found.is_empty() => Err(ResponseError::NonEmptyGroup),
+            Some(_) => {
+                groups.remove(group);
+                Ok(())
+            }
+            None => Err(ResponseError::GroupIdNotFound),
+        }
+    }
+
+    /// Lets time pass: members that were silent too long go, rebalances that waited long enough end.
+    pub(crate) fn tick(&self, now: Instant) {
+        self.lock().retain(|id, group| {
+            group.tick(id, now);
+            !group.is_empty() || group.is_expecting()
+        });
+    }
+
+    /// Shows a group, if it has members or had some a moment ago.
+    pub(crate) fn show<T>(&self, group: &str, show: impl FnOnce(&Group) -> T) -> Option<T> {
+        self.lock().get(group).map(show)
+    }
+
+    /// Ids, protocol types and states of all groups.
+    pub(crate) fn list(&self) -> Vec<(String, String, State)> {
+        let groups = self.lock();
+        groups.iter().map(|(id, g)| (id.clone(), g.protocol_type().to_owned(), g.state())).collect()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<String, Group>> {
+        self.by_id.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn valid_id(group: &str) -> bool {
+    (1..=255).contains(&group.len())
+}

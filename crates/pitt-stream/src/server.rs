@@ -1,0 +1,364 @@
+//! The server: what its connections share, its start and its end, and its use from within the process.
+
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use kafka_protocol::ResponseError;
+use tokio::runtime::Runtime;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+
+use crate::batch::{Record, build};
+use crate::config::{StreamConfig, Sync};
+use crate::connection;
+use crate::error::StreamError;
+use crate::group::Groups;
+use crate::log::LogSettings;
+use crate::offsets::Offsets;
+use crate::sasl::Credentials;
+use crate::tls;
+use crate::topics::{Topic, Topics};
+
+/// How often silent members and due retention are looked for.
+const TICK: Duration = Duration::from_millis(50);
+const RETAIN_EVERY: Duration = Duration::from_secs(30);
+/// At the end, running requests have this long to finish.
+const FAREWELL: Duration = Duration::from_secs(5);
+
+/// What all connections share.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) config: StreamConfig,
+    pub(crate) topics: Topics,
+    pub(crate) groups: Groups,
+    pub(crate) offsets: Mutex<Offsets>,
+    pub(crate) credentials: Arc<Credentials>,
+    /// Memory for requests, and for answers to fetches. Two, so that neither waits for the other.
+    pub(crate) requests: Memory,
+    pub(crate) answers: Memory,
+    pub(crate) connections: AtomicUsize,
+    pub(crate) stopping: watch::Receiver<bool>,
+}
+
+impl Shared {
+    pub(crate) fn delete_topic(&self, name: &str) -> Result<(), StreamError> {
+        self.topics.delete(name)?;
+        let mut offsets = self.offsets.lock().unwrap_or_else(PoisonError::into_inner);
+        let path = self.config.folder.join("offsets.log");
+        offsets.forget(|_, topic, _| topic == name).map_err(|e| StreamError::file("write", path, e))
+    }
+
+    pub(crate) fn delete_group(&self, group: &str) -> Result<(), ResponseError> {
+        let members = self.groups.delete(group);
+        if members == Err(ResponseError::NonEmptyGroup) {
+            return members;
+        }
+        let mut offsets = self.offsets.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = offsets.of_group(group).next().is_some();
+        offsets.forget(|g, _, _| g == group).map_err(|_| ResponseError::KafkaStorageError)?;
+        if known { Ok(()) } else { members }
+    }
+
+    fn sync(&self) {
+        for topic in self.topics.all() {
+            for (index, log) in topic.partitions.iter().enumerate() {
+                if let Err(error) = log.sync() {
+                    tracing::error!("{}[{index}]: cannot force to the disk: {error}", topic.name);
+                }
+            }
+        }
+        if let Err(error) = self.offsets.lock().unwrap_or_else(PoisonError::into_inner).sync() {
+            tracing::error!("cannot force committed offsets to the disk: {error}");
+        }
+    }
+
+    fn retain(&self) {
+        for topic in self.topics.all() {
+            for (index, log) in topic.partitions.iter().enumerate() {
+                match log.retain(self.config.retention, SystemTime::now()) {
+                    Ok(0) => {}
+                    Ok(n) => tracing::info!("{}[{index}]: dropped {n} old segments", topic.name),
+                    Err(error) => tracing::error!("{}[{index}]: cannot drop old segments: {error}", topic.name),
+                }
+            }
+        }
+    }
+}
+
+/// A bound on bytes held at once.
+#[derive(Debug)]
+pub(crate) struct Memory {
+    kib: Arc<Semaphore>,
+    limit_kib: u32,
+}
+
+impl Memory {
+    fn new(bytes: usize) -> Self {
+        let limit_kib = u32::try_from(bytes >> 10).unwrap_or(u32::MAX).max(1);
+        Self { kib: Arc::new(Semaphore::new(limit_kib as usize)), limit_kib }
+    }
+
+    /// Waits until `bytes` may be held. What is larger than the bound takes all of it.
+    pub(crate) async fn hold(&self, bytes: usize) -> OwnedSemaphorePermit {
+        let kib = u32::try_from((bytes >> 10) + 1).unwrap_or(u32::MAX).min(self.limit_kib);
+        let held = Arc::clone(&self.kib).acquire_many_owned(kib).await;
+        held.expect("the semaphore is never closed")
+    }
+}
+
+/// A running endpoint. It ends with [`Server::shutdown`] or when dropped.
+#[derive(Debug)]
+pub struct Server {
+    runtime: Option<Runtime>,
+    handle: Handle,
+    stop: watch::Sender<bool>,
+}
+
+impl Server {
+    /// Opens the folder and listens. Clients are served from when this returns.
+    ///
+    /// Not to be called from asynchronous code: the server has its own runtime.
+    ///
+    /// # Errors
+    ///
+    /// When the address may not or cannot be listened on, or the folder is in use or cannot be read.
+    pub fn bind(config: StreamConfig) -> Result<Self, StreamError> {
+        if !config.allow_remote && !config.address.ip().to_canonical().is_loopback() {
+            return Err(StreamError::NotLoopback(config.address));
+        }
+        let acceptor = config.tls.as_ref().map(tls::acceptor).transpose()?;
+        let (stop, stopping) = watch::channel(false);
+        let shared = Arc::new(open(config, stopping)?);
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(std::thread::available_parallelism().map_or(2, |n| n.get().clamp(2, 4)))
+            .max_blocking_threads(64)
+            .thread_name("pitt-stream")
+            .enable_all()
+            .build()
+            .map_err(|e| StreamError::Setting(format!("cannot start threads: {e}")))?;
+        let failed = |source| StreamError::Listen { address: shared.config.address, source };
+        let listener = runtime.block_on(tokio::net::TcpListener::bind(shared.config.address)).map_err(failed)?;
+        let address = listener.local_addr().map_err(failed)?;
+        runtime.spawn(connection::accept(listener, acceptor, Arc::clone(&shared)));
+        runtime.spawn(keep_house(Arc::clone(&shared)));
+        Ok(Self { runtime: Some(runtime), handle: Handle { shared, address }, stop })
+    }
+
+    /// Where the server listens, with the port it got.
+    pub fn address(&self) -> SocketAddr {
+        self.handle.address
+    }
+
+    /// The server's use from within the process.
+    pub fn handle(&self) -> Handle {
+        self.handle.clone()
+    }
+
+    /// Ends: accepts nobody, lets running requests finish, forces everything to the disk.
+    pub fn shutdown(mut self) {
+        self.end();
+    }
+
+    fn end(&mut self) {
+        let Some(runtime) = self.runtime.take() else { return };
+        let _ = self.stop.send(true);
+        let shared = &self.handle.shared;
+        let until = Instant::now() + FAREWELL;
+        while shared.connections.load(Ordering::Acquire) > 0 && Instant::now() < until {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        runtime.shutdown_background();
+        shared.sync();
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+fn open(config: StreamConfig, stopping: watch::Receiver<bool>) -> Result<Shared, StreamError> {
+    let limits = config.limits;
+    let settings = LogSettings {
+        segment_bytes: config.segment_bytes,
+        message_bytes: limits.message_bytes,
+        sync_each: config.sync == Sync::EachRequest,
+    };
+    let topics = Topics::open(config.folder.clone(), settings, limits.topics, limits.partitions)?;
+    let path = config.folder.join("offsets.log");
+    let offsets = Offsets::open(path.clone()).map_err(|e| StreamError::file("open", path, e))?;
+    Ok(Shared {
+        topics,
+        groups: Groups::new(config.initial_rebalance_delay, limits.groups, limits.members),
+        offsets: Mutex::new(offsets),
+        credentials: Arc::new(Credentials::new(&config.users)),
+        requests: Memory::new(limits.memory_bytes),
+        answers: Memory::new(limits.memory_bytes),
+        connections: AtomicUsize::new(0),
+        stopping,
+        config,
+    })
+}
+
+/// Lets groups' time pass, forces to the disk and drops what is old, until the server stops.
+async fn keep_house(shared: Arc<Shared>) {
+    let mut stopping = shared.stopping.clone();
+    let (mut synced, mut retained) = (Instant::now(), Instant::now());
+    let sync_every = match shared.config.sync {
+        Sync::Every(time) => Some(time),
+        Sync::Never | Sync::EachRequest => None,
+    };
+    while tokio::time::timeout(TICK, stopping.wait_for(|stop| *stop)).await.is_err() {
+        shared.groups.tick(Instant::now());
+        let sync = sync_every.is_some_and(|t| synced.elapsed() >= t);
+        let retain = retained.elapsed() >= RETAIN_EVERY;
+        if !sync && !retain {
+            continue;
+        }
+        let work = Arc::clone(&shared);
+        // Beside, not before the next tick: a slow disk must not look like silent members.
+        tokio::task::spawn_blocking(move || {
+            if sync {
+                work.sync();
+            }
+            if retain {
+                work.retain();
+            }
+        });
+        (synced, retained) = (if sync { Instant::now() } else { synced }, if retain { Instant::now() } else { retained });
+    }
+}
+
+/// The server's use from within its process: the same topics, without a client.
+///
+/// All calls block for the file work they do and are not for asynchronous code.
+#[derive(Clone, Debug)]
+pub struct Handle {
+    shared: Arc<Shared>,
+    address: SocketAddr,
+}
+
+impl Handle {
+    /// Where the server listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Creates a topic.
+    ///
+    /// # Errors
+    ///
+    /// When it exists, when name or number of partitions are not allowed, or when the disk refuses.
+    pub fn create_topic(&self, name: &str, partitions: usize) -> Result<(), StreamError> {
+        self.shared.topics.create(name, partitions).map(drop)
+    }
+
+    /// Deletes a topic, its records and what groups have committed for it.
+    ///
+    /// # Errors
+    ///
+    /// When it does not exist or the disk refuses.
+    pub fn delete_topic(&self, name: &str) -> Result<(), StreamError> {
+        self.shared.delete_topic(name)
+    }
+
+    /// All topics and their numbers of partitions, by name.
+    pub fn topics(&self) -> Vec<(String, usize)> {
+        self.shared.topics.all().iter().map(|t| (t.name.clone(), t.partitions.len())).collect()
+    }
+
+    /// Appends records to a partition, as few batches as the size limit allows, and returns the first one's offset.
+    ///
+    /// Readers waiting for them are woken. The records survive as [`Sync`] says.
+    ///
+    /// # Errors
+    ///
+    /// When topic or partition do not exist, a record is too large, `records` is empty, or the disk refuses. Records
+    /// before the one that failed may have been appended.
+    pub fn append(&self, topic: &str, partition: i32, records: &[Record]) -> Result<i64, StreamError> {
+        let found = self.topic(topic)?;
+        let log = found.partition(partition).ok_or_else(|| unknown_partition(&found, partition))?;
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
+        let now_ms = i64::try_from(now).unwrap_or(i64::MAX);
+        let mut first = None;
+        for part in parts(records, self.shared.config.limits.message_bytes) {
+            let appended = log.append(&build(part, now_ms)).map_err(|e| append_error(topic, partition, &e))?;
+            first = first.or(Some(appended.offset));
+        }
+        first.ok_or_else(|| append_error(topic, partition, &"there are no records"))
+    }
+
+    /// The offset of the first record kept, and the offset the next one gets.
+    ///
+    /// # Errors
+    ///
+    /// When topic or partition do not exist.
+    pub fn offsets(&self, topic: &str, partition: i32) -> Result<(i64, i64), StreamError> {
+        let found = self.topic(topic)?;
+        let log = found.partition(partition).ok_or_else(|| unknown_partition(&found, partition))?;
+        Ok(log.range())
+    }
+
+    /// How far a group has read a partition: the offset of the next record it wants.
+    pub fn committed(&self, group: &str, topic: &str, partition: i32) -> Option<i64> {
+        let offsets = self.shared.offsets.lock().unwrap_or_else(PoisonError::into_inner);
+        offsets.get(group, topic, partition).map(|c| c.offset)
+    }
+
+    /// Bytes a topic takes on disk.
+    ///
+    /// # Errors
+    ///
+    /// When the topic does not exist.
+    pub fn size(&self, topic: &str) -> Result<u64, StreamError> {
+        Ok(self.topic(topic)?.partitions.iter().map(crate::log::Log::size).sum())
+    }
+
+    /// Drops what is beyond the retention now, not at the next half minute.
+    pub fn retain(&self) {
+        self.shared.retain();
+    }
+
+    /// Forces everything appended so far to the disk.
+    pub fn sync(&self) {
+        self.shared.sync();
+    }
+
+    /// Connections now open.
+    pub fn connections(&self) -> usize {
+        self.shared.connections.load(Ordering::Acquire)
+    }
+
+    fn topic(&self, name: &str) -> Result<Arc<Topic>, StreamError> {
+        self.shared.topics.get(name).ok_or_else(|| StreamError::UnknownTopic(name.to_owned()))
+    }
+}
+
+fn unknown_partition(topic: &Topic, partition: i32) -> StreamError {
+    let partitions = topic.partitions.len();
+    StreamError::UnknownPartition { topic: topic.name.clone(), partition, partitions }
+}
+
+fn append_error(topic: &str, partition: i32, reason: &dyn std::fmt::Display) -> StreamError {
+    StreamError::Append { topic: topic.to_owned(), partition, reason: reason.to_string() }
+}
+
+/// Cuts records into runs that fit a batch of at most `limit` bytes; a record alone may exceed it.
+fn parts(records: &[Record], limit: usize) -> Vec<&[Record]> {
+    let mut parts = Vec::new();
+    let (mut begin, mut size) = (0, 0);
+    for (i, record) in records.iter().enumerate() {
+        let bound = record.size_bound();
+        if i > begin && size + bound + crate::batch::HEADER > limit {
+            parts.push(&records[begin..i]);
+            (begin, size) = (i, 0);
+        }
+        size += bound;
+    }
+    if begin < records.len() {
+        parts.push(&records[begin..]);
+    }
+    parts
+}
