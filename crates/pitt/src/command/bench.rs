@@ -118,7 +118,7 @@ fn filter_text(number: usize) -> String {
             50 + step % 50
         ),
         5 => format!(
-            "cone({}, {}, {})",
+            "cone(ra, dec, {}, {}, {})",
             (number * 37) % 360,
             (number * 7) % 60,
             600 + step

@@ -2,6 +2,7 @@
 
 mod axis;
 mod canvas;
+mod dates;
 mod light_curve;
 mod stamps;
 

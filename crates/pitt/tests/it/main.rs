@@ -1,5 +1,10 @@
 //! The program as people run it: the built binary, its files, its words.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test says what it expects by unwrapping"
+)]
+
 mod help;
 mod interrupted;
 mod journey;

@@ -54,7 +54,9 @@ fn same_verdicts_live_and_over_the_archive_on_20_000_alerts() {
 fn ids(lines: &str) -> BTreeSet<String> {
     let id = |line: &str| {
         let row: serde_json::Value = serde_json::from_str(line).unwrap();
-        row["alert_id"].as_str().unwrap().to_owned()
+        let names = ["alert_id", "candid", "diaSourceId"];
+        let id = names.into_iter().find_map(|name| row[name].as_str());
+        id.unwrap().to_owned()
     };
     let ids: Vec<String> = lines.lines().map(id).collect();
     let set: BTreeSet<String> = ids.iter().cloned().collect();
