@@ -1,6 +1,10 @@
 //! Integration tests of `pitt-alert`: real packets where they are at hand (`PITT_TEST_DATA`), generated ones everywhere.
 
 #![expect(
+    clippy::print_stdout,
+    reason = "tests say what they compared, and what they skip"
+)]
+#![expect(
     clippy::unwrap_used,
     reason = "tests say what they expect by unwrapping, also in what they share"
 )]
