@@ -63,6 +63,9 @@ pub enum Command {
     Query(Query),
     /// Prove from the files that no alert is lost, doubled or altered
     Verify(Verify),
+    /// What could not be read, and reading it again
+    #[command(subcommand)]
+    Quarantine(Quarantine),
     /// Write made-up ZTF and LSST packets to a folder
     Simulate(Simulate),
     /// Catalogs that filters match against
@@ -75,6 +78,11 @@ pub enum Command {
     Bench(Bench),
 }
 
+/// Alerts in a demo night.
+pub const USUAL_ALERTS: u64 = 24_000;
+/// The sky of a demo.
+pub const USUAL_SEED: u64 = 1;
+
 /// `pitt demo`
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  \
@@ -83,10 +91,10 @@ pub enum Command {
     Ctrl-C stops cleanly; running it again goes on from there.")]
 pub struct Demo {
     /// Alerts in the night
-    #[arg(long, default_value_t = 24_000, value_name = "N")]
+    #[arg(long, default_value_t = USUAL_ALERTS, value_name = "N")]
     pub alerts: u64,
     /// Which sky: the same seed gives the same night, byte for byte
-    #[arg(long, default_value_t = 1)]
+    #[arg(long, default_value_t = USUAL_SEED)]
     pub seed: u64,
     /// Alerts per second; 0 for as fast as possible
     #[arg(long, default_value_t = 400.0, value_name = "RATE")]
@@ -311,6 +319,39 @@ pub enum Format {
 #[command(after_help = "Example:\n  pitt verify && echo nothing lost, nothing doubled")]
 pub struct Verify {
     /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `pitt quarantine`
+#[derive(Debug, Subcommand)]
+pub enum Quarantine {
+    /// Count what could not be read, by reason
+    List(QuarantineList),
+    /// Try it again with the schemas at hand
+    Retry(QuarantineRetry),
+}
+
+/// `pitt quarantine list`
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  pitt quarantine list")]
+pub struct QuarantineList {
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `pitt quarantine retry`
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  pitt quarantine retry --schemas avsc/ --reason unknown_schema")]
+pub struct QuarantineRetry {
+    /// Only packets with this reason
+    #[arg(long, value_name = "REASON")]
+    pub reason: Option<String>,
+    /// Folder of .avsc schemas [default: `schema_dir` of the settings]
+    #[arg(long, value_name = "DIR")]
+    pub schemas: Option<PathBuf>,
+    /// Print the counts as JSON at the end
     #[arg(long)]
     pub json: bool,
 }

@@ -9,7 +9,7 @@ use pitt_simulate::SimulationConfig;
 use super::night::{self, Outcome};
 use super::{Misused, query, settings, stop_on_ctrl_c};
 use crate::broker::Broker;
-use crate::cli::{Demo, Global};
+use crate::cli::{Demo, Global, USUAL_ALERTS, USUAL_SEED};
 use crate::config::Config;
 use crate::filters;
 use crate::screen;
@@ -44,7 +44,7 @@ pub(super) fn run(global: &Global, args: &Demo) -> Result<ExitCode> {
     })?;
     let mut text = String::from("\n");
     text.push_str(&outcome.text(&archive));
-    text.push_str(&next_steps(global, &config, &outcome, &look)?);
+    text.push_str(&next_steps(global, args, &config, &outcome, &look)?);
     screen::print(&text)?;
     Ok(ExitCode::SUCCESS)
 }
@@ -76,10 +76,10 @@ fn simulation(args: &Demo) -> Result<SimulationConfig> {
 
 /// Ids carry the date, so another sky gets other nights: its alerts must not be taken for those of the first.
 fn first_night(args: &Demo, usual: i32) -> i32 {
-    let choice = format!("{} {}", args.seed, args.alerts);
-    if choice == "1 24000" {
+    if (args.seed, args.alerts) == (USUAL_SEED, USUAL_ALERTS) {
         return usual;
     }
+    let choice = format!("{} {}", args.seed, args.alerts);
     let hash = xxhash_rust::xxh3::xxh3_64(choice.as_bytes()) % 90;
     let day = pitt_sky::time::MjdUtc::from_yyyymmdd(usual).map_or(61_095.0, |mjd| mjd.0);
     pitt_sky::time::MjdUtc(day + 30.5 + hash as f64 * 20.0).yyyymmdd()
@@ -88,6 +88,7 @@ fn first_night(args: &Demo, usual: i32) -> i32 {
 /// Commands to try, with ids of this archive.
 fn next_steps(
     global: &Global,
+    args: &Demo,
     config: &Config,
     outcome: &Outcome,
     archive: &Archive,
@@ -96,9 +97,12 @@ fn next_steps(
         .archive
         .as_ref()
         .map_or_else(String::new, |folder| format!(" --archive {folder}"));
+    let again = again(args);
     let mut text = String::new();
     if outcome.stopped {
-        text.push_str(&format!("Stopped; `pitt{here} demo` goes on from here.\n"));
+        text.push_str(&format!(
+            "Stopped; `pitt{here} demo{again}` goes on from here.\n"
+        ));
     }
     text.push('\n');
     text.push_str(&outcome.matches());
@@ -117,10 +121,22 @@ fn next_steps(
     text.push_str(&format!("  pitt{here} verify\n"));
     if !outcome.stopped {
         text.push_str(&format!(
-            "  pitt{here} demo        the next night, on top of this one\n"
+            "  pitt{here} demo{again}        the next night, on top of this one\n"
         ));
     }
     Ok(text)
+}
+
+/// The flags that choose this sky, where they are not the usual ones.
+fn again(args: &Demo) -> String {
+    let mut flags = String::new();
+    if args.alerts != USUAL_ALERTS {
+        flags.push_str(&format!(" --alerts {}", args.alerts));
+    }
+    if args.seed != USUAL_SEED {
+        flags.push_str(&format!(" --seed {}", args.seed));
+    }
+    flags
 }
 
 /// Alert, object and position of a match worth looking at: a supernova candidate if there is one.

@@ -9,6 +9,7 @@ mod filter;
 mod light_curve;
 mod ls;
 mod night;
+mod quarantine;
 mod query;
 mod run;
 mod show;
@@ -20,7 +21,7 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 
-use crate::cli::{Catalog, Cli, Command, ConfigCommand, Filter, Global};
+use crate::cli::{Catalog, Cli, Command, ConfigCommand, Filter, Global, Quarantine};
 use crate::config::{Config, ConfigError};
 use crate::pipeline::Stop;
 use crate::source::SourceError;
@@ -46,6 +47,8 @@ pub fn run(cli: Cli) -> Result<ExitCode> {
         Command::Verify(args) => verify::run(&global, &args),
         Command::Catalog(Catalog::Import(args)) => catalog::import(&global, &args),
         Command::Catalog(Catalog::List(args)) => catalog::list(&global, &args),
+        Command::Quarantine(Quarantine::List(args)) => quarantine::list(&global, &args),
+        Command::Quarantine(Quarantine::Retry(args)) => quarantine::retry(&global, &args),
         Command::Simulate(args) => simulate::run(&args),
         Command::Config(ConfigCommand::Show(args)) => config::show(&global, &args),
         Command::Config(ConfigCommand::Check(args)) => config::check(&global, &args),

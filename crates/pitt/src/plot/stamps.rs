@@ -4,7 +4,7 @@ use super::PlotError;
 use super::canvas::{Anchor, Canvas, FAINT, Frame, INK, Text};
 
 /// White is this far below the sky, in standard deviations of the noise.
-const BELOW_SKY: f64 = 3.0;
+const BELOW_SKY: f64 = 2.0;
 /// Black is at this share of the pixels, but at least so many standard deviations above the sky.
 const HIGH_SHARE: f64 = 0.999;
 const ABOVE_SKY: f64 = 10.0;
@@ -312,7 +312,7 @@ mod tests {
         let stretch = Stretch::of(&pixels).unwrap();
         let noise = 3.0 * SIGMA_OF_MAD;
         assert!(
-            (stretch.low - (100.0 - 3.0 * noise)).abs() < 1e-9,
+            (stretch.low - (100.0 - BELOW_SKY * noise)).abs() < 1e-9,
             "{stretch:?}"
         );
         assert!(

@@ -9,9 +9,11 @@
 //! | loose files of a folder | `dir:<absolute path>` | line of the folder's [manifest](manifest::Manifest) |
 //! | tarball | `tar:<absolute path>` | number of the packet among the tarball's packets |
 //! | simulator | `sim:<fingerprint of its settings>` | number of the packet |
+//! | quarantine, tried again | `retry:quarantine` | number of the packet read |
 
 pub mod files;
 pub mod manifest;
+pub mod retried;
 pub mod simulated;
 mod tarball;
 

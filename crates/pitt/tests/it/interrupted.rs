@@ -138,7 +138,7 @@ fn the_demo_goes_on_where_it_was_stopped() {
     assert!(output.status.success());
     let told = String::from_utf8_lossy(&output.stdout).into_owned();
     assert!(
-        told.contains("Stopped; `pitt demo` goes on from here."),
+        told.contains("Stopped; `pitt demo --alerts 600` goes on from here."),
         "{told}"
     );
     let told = good(dir, &["demo", "--alerts", "600", "--speed", "0"]);
