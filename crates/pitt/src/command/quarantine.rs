@@ -42,7 +42,11 @@ pub(super) fn list(global: &Global, args: &QuarantineList) -> Result<ExitCode> {
         ("for example", Align::Left),
     ]);
     for row in &rows {
-        table.row([row[0].clone(), count(row[1].parse().unwrap_or(0)), format!("{}: {}", row[2], row[3])]);
+        table.row([
+            row[0].clone(),
+            count(row[1].parse().unwrap_or(0)),
+            format!("{}: {}", row[2], row[3]),
+        ]);
     }
     let hint = "With the missing schemas in `schema_dir`, `pitt quarantine retry` reads what can be read by now.\n";
     screen::print(&format!("{}{hint}", table.render()))?;
@@ -79,7 +83,10 @@ pub(super) fn retry(global: &Global, args: &QuarantineRetry) -> Result<ExitCode>
         let mut text = outcome.text(&config.settings.archive);
         text.push_str(&outcome.matches());
         for (reason, number) in &unread {
-            text.push_str(&format!("Still not to be read, {reason}: {}.\n", counted(*number, "packet")));
+            text.push_str(&format!(
+                "Still not to be read, {reason}: {}.\n",
+                counted(*number, "packet")
+            ));
         }
         screen::print(&text)?;
     }
@@ -94,7 +101,9 @@ fn schema_flag(args: &QuarantineRetry) -> Vec<(&'static str, toml::Value)> {
 }
 
 fn candidates(reason: Option<&str>) -> String {
-    let chosen = reason.map_or_else(String::new, |reason| format!("AND reason = '{}'", reason.replace('\'', "''")));
+    let chosen = reason.map_or_else(String::new, |reason| {
+        format!("AND reason = '{}'", reason.replace('\'', "''"))
+    });
     format!(
         "SELECT \"partition\", \"offset\", name, reason, packet FROM quarantine \
          WHERE packet IS NOT NULL AND \"partition\" <> '{PARTITION}' {chosen} ORDER BY \"partition\", \"offset\""
@@ -104,7 +113,10 @@ fn candidates(reason: Option<&str>) -> String {
 /// Names of the packets that an earlier try has read.
 fn read_before(engine: &Engine) -> Result<HashSet<String>> {
     let sql = format!("SELECT name FROM packets WHERE \"partition\" = '{PARTITION}'");
-    Ok(query::texts(engine, &sql)?.into_iter().filter_map(|row| row.into_iter().next()).collect())
+    Ok(query::texts(engine, &sql)?
+        .into_iter()
+        .filter_map(|row| row.into_iter().next())
+        .collect())
 }
 
 fn try_again(
@@ -113,7 +125,10 @@ fn try_again(
     mut retried: Retried<'_>,
     outlet: &mut dyn Outlet,
 ) -> Result<(SourceReport, BTreeMap<String, u64>)> {
-    let limits = Limits { rows: usize::MAX, time: std::time::Duration::from_secs(24 * 3600) };
+    let limits = Limits {
+        rows: usize::MAX,
+        time: std::time::Duration::from_secs(24 * 3600),
+    };
     'all: for batch in engine.query(sql, &limits)? {
         for quarantined in quarantined(&batch?)? {
             if !retried.offer(&quarantined, outlet) {
@@ -126,24 +141,39 @@ fn try_again(
 
 fn quarantined(batch: &RecordBatch) -> Result<Vec<Quarantined>> {
     let text = |name: &str| -> Result<Vec<String>> {
-        let column = batch.column_by_name(name).with_context(|| format!("no column `{name}` in quarantine"))?;
-        Ok((0..column.len()).map(|row| screen::cell::text(column, row)).collect())
+        let column = batch
+            .column_by_name(name)
+            .with_context(|| format!("no column `{name}` in quarantine"))?;
+        Ok((0..column.len())
+            .map(|row| screen::cell::text(column, row))
+            .collect())
     };
     let (partitions, names, reasons) = (text("partition")?, text("name")?, text("reason")?);
-    let offsets = batch.column_by_name("offset").and_then(|c| c.as_primitive_opt::<Int64Type>());
-    let packets = batch.column_by_name("packet").context("no column `packet` in quarantine")?;
+    let offsets = batch
+        .column_by_name("offset")
+        .and_then(|c| c.as_primitive_opt::<Int64Type>());
+    let packets = batch
+        .column_by_name("packet")
+        .context("no column `packet` in quarantine")?;
     let offsets = offsets.ok_or_else(|| anyhow!("no column `offset` in quarantine"))?;
     let packet = |row: usize| {
         packets
             .as_binary_opt::<i32>()
             .map(|bytes| bytes.value(row).to_vec())
-            .or_else(|| packets.as_binary_view_opt().map(|bytes| bytes.value(row).to_vec()))
+            .or_else(|| {
+                packets
+                    .as_binary_view_opt()
+                    .map(|bytes| bytes.value(row).to_vec())
+            })
             .context("column `packet` of quarantine is not binary")
     };
     (0..batch.num_rows())
         .map(|row| {
             Ok(Quarantined {
-                position: Position { partition: partitions[row].as_str().into(), offset: offsets.value(row) },
+                position: Position {
+                    partition: partitions[row].as_str().into(),
+                    offset: offsets.value(row),
+                },
                 name: names[row].clone(),
                 reason: reasons[row].clone(),
                 bytes: packet(row)?.into(),

@@ -47,7 +47,13 @@ pub struct Retried<'a> {
 impl<'a> Retried<'a> {
     /// Decodes with `decoder`; positions go on at `next`; names in `done` were read on an earlier try.
     pub fn new(decoder: Decoder, next: i64, done: &'a HashSet<String>) -> Self {
-        Self { decoder, next, done, report: SourceReport::default(), unread: BTreeMap::new() }
+        Self {
+            decoder,
+            next,
+            done,
+            report: SourceReport::default(),
+            unread: BTreeMap::new(),
+        }
     }
 
     /// Tries one; hands it out if all of it can be read. `false` when nobody wants more.
@@ -57,11 +63,22 @@ impl<'a> Retried<'a> {
             self.report.passed_over += 1;
             return true;
         }
-        let position = Position { partition: PARTITION.into(), offset: self.next };
-        let packet = Packet { position, name, received_us: now_us(), bytes: quarantined.bytes.clone() };
+        let position = Position {
+            partition: PARTITION.into(),
+            offset: self.next,
+        };
+        let packet = Packet {
+            position,
+            name,
+            received_us: now_us(),
+            bytes: quarantined.bytes.clone(),
+        };
         let decoded = self.decoder.decode(std::slice::from_ref(&packet));
         if let Some(rejected) = decoded.rejected.first() {
-            *self.unread.entry(rejected.reason.as_str().to_owned()).or_default() += 1;
+            *self
+                .unread
+                .entry(rejected.reason.as_str().to_owned())
+                .or_default() += 1;
             return true;
         }
         self.next += 1;

@@ -8,6 +8,7 @@
 mod help;
 mod interrupted;
 mod journey;
+mod quarantine;
 mod settings;
 mod verdicts;
 
