@@ -18,6 +18,8 @@ fn every_command_has_help_with_an_example() {
         &["filter", "run"],
         &["query"],
         &["verify"],
+        &["quarantine", "list"],
+        &["quarantine", "retry"],
         &["simulate"],
         &["catalog", "import"],
         &["catalog", "list"],
@@ -55,6 +57,7 @@ fn the_first_page_names_every_command() {
     filter      Check, test and run filters
     query       Ask the archive in SQL
     verify      Prove from the files that no alert is lost, doubled or altered
+    quarantine  What could not be read, and reading it again
     simulate    Write made-up ZTF and LSST packets to a folder
     catalog     Catalogs that filters match against
     config      Effective settings, and where each came from
