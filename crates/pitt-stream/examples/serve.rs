@@ -20,7 +20,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     Ok(())
 }
 
-fn config(mut args: impl Iterator<Item = String>) -> Result<StreamConfig, Box<dyn std::error::Error>> {
+fn config(
+    mut args: impl Iterator<Item = String>,
+) -> Result<StreamConfig, Box<dyn std::error::Error>> {
     let mut config = StreamConfig::new("");
     let mut files = (None, None);
     while let Some(option) = args.next() {
@@ -28,20 +30,34 @@ fn config(mut args: impl Iterator<Item = String>) -> Result<StreamConfig, Box<dy
             config.writers = Writers::Nobody;
             continue;
         }
-        let value = args.next().ok_or_else(|| format!("`{option}` needs a value"))?;
+        let value = args
+            .next()
+            .ok_or_else(|| format!("`{option}` needs a value"))?;
         match option.as_str() {
             "--folder" => config.folder = value.into(),
             "--port" => config.address.set_port(value.parse()?),
             "--segment-mib" => config.segment_bytes = value.parse::<u64>()? << 20,
             "--retain-bytes" => config.retention.bytes = Some(value.parse()?),
             "--retain-seconds" => config.retention.time = Some(Duration::from_secs(value.parse()?)),
-            "--sync" => config.sync = if value == "each" { Sync::EachRequest } else { Sync::Never },
+            "--sync" => {
+                config.sync = if value == "each" {
+                    Sync::EachRequest
+                } else {
+                    Sync::Never
+                }
+            }
             "--cert" => files.0 = Some(value.into()),
             "--key" => files.1 = Some(value.into()),
             "--user" => {
-                let (name, password) = value.split_once(':').ok_or("`--user` needs NAME:PASSWORD")?;
+                let (name, password) = value
+                    .split_once(':')
+                    .ok_or("`--user` needs NAME:PASSWORD")?;
                 let (name, password) = (name.to_owned(), password.to_owned());
-                config.users.push(User { name, password, may_write: true });
+                config.users.push(User {
+                    name,
+                    password,
+                    may_write: true,
+                });
             }
             _ => return Err(format!("unknown option `{option}`").into()),
         }

@@ -98,7 +98,11 @@ impl BatchHeader {
         if header.attributes & (TRANSACTIONAL | CONTROL) != 0 {
             return Err(BatchError::Transactional);
         }
-        if header.consistent() { Ok(header) } else { Err(BatchError::Inconsistent) }
+        if header.consistent() {
+            Ok(header)
+        } else {
+            Err(BatchError::Inconsistent)
+        }
     }
 
     fn consistent(&self) -> bool {
@@ -115,7 +119,9 @@ impl BatchHeader {
 
     /// The offset of the record after this batch.
     pub(crate) fn next_offset(&self) -> i64 {
-        self.base_offset.saturating_add(i64::from(self.last_offset_delta)).saturating_add(1)
+        self.base_offset
+            .saturating_add(i64::from(self.last_offset_delta))
+            .saturating_add(1)
     }
 
     /// The head's first 16 bytes as the log keeps them: with the given offset, leader epoch 0.
@@ -143,7 +149,12 @@ fn field<const N: usize>(bytes: &[u8; HEADER], at: usize) -> [u8; N] {
 /// A compressed batch is not opened: the answer is then its first record, so a reader begins a little early, by at
 /// most one batch, and never late.
 pub(crate) fn first_at(header: &BatchHeader, batch: &[u8], timestamp: i64) -> (i64, i64) {
-    let whole = (header.base_timestamp.max(timestamp.min(header.max_timestamp)), header.base_offset);
+    let whole = (
+        header
+            .base_timestamp
+            .max(timestamp.min(header.max_timestamp)),
+        header.base_offset,
+    );
     if header.compressed() {
         return whole;
     }
@@ -196,7 +207,10 @@ pub struct Record {
 impl Record {
     /// A message without key or headers, made now.
     pub fn new(value: impl Into<Bytes>) -> Self {
-        Self { value: Some(value.into()), ..Self::default() }
+        Self {
+            value: Some(value.into()),
+            ..Self::default()
+        }
     }
 
     /// The same message with a key.
@@ -208,7 +222,11 @@ impl Record {
 
     /// Upper bound of the record's length in a batch [bytes].
     pub(crate) fn size_bound(&self) -> usize {
-        let headers: usize = self.headers.iter().map(|(k, v)| k.len() + optional_len(v.as_ref()) + 20).sum();
+        let headers: usize = self
+            .headers
+            .iter()
+            .map(|(k, v)| k.len() + optional_len(v.as_ref()) + 20)
+            .sum();
         optional_len(self.key.as_ref()) + optional_len(self.value.as_ref()) + headers + 60
     }
 
@@ -285,7 +303,10 @@ mod tests {
 
     fn three() -> Bytes {
         let records: Vec<_> = (0..3)
-            .map(|i| Record { timestamp_ms: Some(1_000 + 10 * i), ..Record::new(vec![7; 100]).with_key("k") })
+            .map(|i| Record {
+                timestamp_ms: Some(1_000 + 10 * i),
+                ..Record::new(vec![7; 100]).with_key("k")
+            })
             .collect();
         build(&records, 0)
     }
@@ -293,7 +314,10 @@ mod tests {
     #[test]
     fn a_built_batch_passes_its_own_check() {
         let header = BatchHeader::check(&three()).unwrap();
-        assert_eq!((header.records, header.base_timestamp, header.max_timestamp), (3, 1_000, 1_020));
+        assert_eq!(
+            (header.records, header.base_timestamp, header.max_timestamp),
+            (3, 1_000, 1_020)
+        );
     }
 
     #[test]
@@ -302,7 +326,11 @@ mod tests {
         for at in [17, 22, 30, 60, good.len() - 1] {
             let mut bad = good.to_vec();
             bad[at] ^= 1;
-            assert_eq!(BatchHeader::check(&bad), Err(BatchError::Checksum), "byte {at}");
+            assert_eq!(
+                BatchHeader::check(&bad),
+                Err(BatchError::Checksum),
+                "byte {at}"
+            );
         }
     }
 

@@ -112,7 +112,10 @@ pub struct User {
 
 impl std::fmt::Debug for User {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("User").field("name", &self.name).field("may_write", &self.may_write).finish_non_exhaustive()
+        f.debug_struct("User")
+            .field("name", &self.name)
+            .field("may_write", &self.may_write)
+            .finish_non_exhaustive()
     }
 }
 

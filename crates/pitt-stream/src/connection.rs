@@ -79,7 +79,12 @@ fn admit(stream: TcpStream, peer: SocketAddr, tls: Option<TlsAcceptor>, shared: 
     });
 }
 
-async fn serve(stream: TcpStream, peer: SocketAddr, tls: Option<TlsAcceptor>, shared: &Arc<Shared>) -> io::Result<()> {
+async fn serve(
+    stream: TcpStream,
+    peer: SocketAddr,
+    tls: Option<TlsAcceptor>,
+    shared: &Arc<Shared>,
+) -> io::Result<()> {
     let local = stream.local_addr()?;
     stream.set_nodelay(true)?;
     match tls {
@@ -106,13 +111,24 @@ async fn converse(
     let (hung_up, gone) = watch::channel(false);
     let sign_in = SignIn::new(Arc::clone(&shared.credentials));
     let signed_in = Arc::new(AtomicBool::new(sign_in.done()));
-    let reader = Reader { shared: Arc::clone(shared), signed_in: Arc::clone(&signed_in), send };
+    let reader = Reader {
+        shared: Arc::clone(shared),
+        signed_in: Arc::clone(&signed_in),
+        send,
+    };
     let reading = tokio::spawn(async move {
         let ended = reader.read_all(read).await;
         let _ = hung_up.send(true);
         ended
     });
-    let mut session = Session { shared: Arc::clone(shared), peer, local, sign_in, signed_in, gone };
+    let mut session = Session {
+        shared: Arc::clone(shared),
+        peer,
+        local,
+        sign_in,
+        signed_in,
+        gone,
+    };
     let mut stopping = shared.stopping.clone();
     let ended = loop {
         let request = tokio::select! {
@@ -132,7 +148,11 @@ async fn converse(
     }
 }
 
-async fn answer(session: &mut Session, request: Received, write: &mut (impl AsyncWrite + Unpin)) -> io::Result<()> {
+async fn answer(
+    session: &mut Session,
+    request: Received,
+    write: &mut (impl AsyncWrite + Unpin),
+) -> io::Result<()> {
     let frame = frame::read(request.bytes).map_err(io::Error::other)?;
     let reply = match session.answer(frame).await {
         Ok(Some(reply)) => reply,
@@ -161,7 +181,9 @@ impl Reader {
     async fn read_all(self, mut read: impl AsyncRead + Unpin) -> io::Result<()> {
         loop {
             let length = self.next_length(&mut read).await?;
-            let received = self.read_one(&mut read, length, self.signed_in.load(Ordering::Relaxed)).await?;
+            let received = self
+                .read_one(&mut read, length, self.signed_in.load(Ordering::Relaxed))
+                .await?;
             if self.send.send(received).await.is_err() {
                 return Ok(());
             }
@@ -180,7 +202,12 @@ impl Reader {
     }
 
     /// Reads one request. Its memory is set aside first, and only as much of it is used as has come.
-    async fn read_one(&self, read: &mut (impl AsyncRead + Unpin), length: i32, known: bool) -> io::Result<Received> {
+    async fn read_one(
+        &self,
+        read: &mut (impl AsyncRead + Unpin),
+        length: i32,
+        known: bool,
+    ) -> io::Result<Received> {
         let limits = &self.shared.config.limits;
         let length = usize::try_from(length).unwrap_or(usize::MAX);
         let largest = limits.produce_frame_bytes.max(limits.frame_bytes);
@@ -201,7 +228,10 @@ impl Reader {
             Ok(())
         };
         timeout(patience(limits, length), body).await??;
-        Ok(Received { bytes: bytes.freeze(), _held: held })
+        Ok(Received {
+            bytes: bytes.freeze(),
+            _held: held,
+        })
     }
 }
 
@@ -209,5 +239,7 @@ fn within(length: usize, limit: usize) -> io::Result<()> {
     if length <= limit {
         return Ok(());
     }
-    Err(io::Error::other(format!("a request of {length} bytes is larger than the limit of {limit}")))
+    Err(io::Error::other(format!(
+        "a request of {length} bytes is larger than the limit of {limit}"
+    )))
 }

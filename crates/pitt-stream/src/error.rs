@@ -9,7 +9,9 @@ use std::path::PathBuf;
 #[non_exhaustive]
 pub enum StreamError {
     /// The address is not of this machine alone and the settings do not say that this is meant.
-    #[error("address `{0}` is reachable from other machines (set `allow_remote`, and consider `users` and `tls`)")]
+    #[error(
+        "address `{0}` is reachable from other machines (set `allow_remote`, and consider `users` and `tls`)"
+    )]
     NotLoopback(SocketAddr),
     /// The address cannot be listened on.
     #[error("cannot listen on `{address}`: {source} (is another server running there?)")]
@@ -88,6 +90,10 @@ pub enum StreamError {
 
 impl StreamError {
     pub(crate) fn file(action: &'static str, path: impl Into<PathBuf>, source: io::Error) -> Self {
-        Self::File { action, path: path.into(), source }
+        Self::File {
+            action,
+            path: path.into(),
+            source,
+        }
     }
 }

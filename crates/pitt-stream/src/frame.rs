@@ -75,61 +75,197 @@ struct Api {
 }
 
 const fn api(key: ApiKey, min: i16, max: i16, fields: &'static [Field]) -> Api {
-    Api { key, min, max, fields }
+    Api {
+        key,
+        min,
+        max,
+        fields,
+    }
 }
 
 /// What is served. Versions stop where topic ids (Metadata 10, Fetch 13, Produce 13) would begin.
 ///
 /// Source: the `*Request.json` message definitions of Apache Kafka.
 static APIS: &[Api] = &[
-    api(ApiKey::Produce, 3, 9, &[
-        f(Text), f(SHORT), f(INT),
-        f(List(&[f(Text), f(List(&[f(INT), f(Data)]))])),
-    ]),
-    api(ApiKey::Fetch, 4, 12, &[
-        f(INT), f(INT), f(INT), f(INT), f(BYTE), from(7, INT), from(7, INT),
-        f(List(&[f(Text), f(List(&[f(INT), from(9, INT), f(LONG), from(12, INT), from(5, LONG), f(INT)]))])),
-        from(7, List(&[f(Text), f(Items(&INT))])),
-        from(11, Text),
-    ]),
-    api(ApiKey::ListOffsets, 1, 7, &[
-        f(INT), from(2, BYTE),
-        f(List(&[f(Text), f(List(&[f(INT), from(4, INT), f(LONG)]))])),
-    ]),
-    api(ApiKey::Metadata, 0, 9, &[f(List(&[f(Text)])), from(4, BYTE), from(8, BYTE), from(8, BYTE)]),
-    api(ApiKey::OffsetCommit, 2, 8, &[
-        f(Text), f(INT), f(Text), from(7, Text), Field(2, 4, LONG),
-        f(List(&[f(Text), f(List(&[f(INT), f(LONG), from(6, INT), f(Text)]))])),
-    ]),
-    api(ApiKey::OffsetFetch, 1, 8, &[
-        Field(1, 7, Text), Field(1, 7, List(&[f(Text), f(Items(&INT))])),
-        from(8, List(&[f(Text), f(List(&[f(Text), f(Items(&INT))]))])),
-        from(7, BYTE),
-    ]),
-    api(ApiKey::FindCoordinator, 0, 4, &[Field(0, 3, Text), from(1, BYTE), from(4, Items(&Text))]),
-    api(ApiKey::JoinGroup, 0, 9, &[
-        f(Text), f(INT), from(1, INT), f(Text), from(5, Text), f(Text), f(List(&[f(Text), f(Data)])), from(8, Text),
-    ]),
-    api(ApiKey::Heartbeat, 0, 4, &[f(Text), f(INT), f(Text), from(3, Text)]),
-    api(ApiKey::LeaveGroup, 0, 5, &[
-        f(Text), Field(0, 2, Text), from(3, List(&[f(Text), f(Text), from(5, Text)])),
-    ]),
-    api(ApiKey::SyncGroup, 0, 5, &[
-        f(Text), f(INT), f(Text), from(3, Text), from(5, Text), from(5, Text), f(List(&[f(Text), f(Data)])),
-    ]),
-    api(ApiKey::DescribeGroups, 0, 5, &[f(Items(&Text)), from(3, BYTE)]),
+    api(
+        ApiKey::Produce,
+        3,
+        9,
+        &[
+            f(Text),
+            f(SHORT),
+            f(INT),
+            f(List(&[f(Text), f(List(&[f(INT), f(Data)]))])),
+        ],
+    ),
+    api(
+        ApiKey::Fetch,
+        4,
+        12,
+        &[
+            f(INT),
+            f(INT),
+            f(INT),
+            f(INT),
+            f(BYTE),
+            from(7, INT),
+            from(7, INT),
+            f(List(&[
+                f(Text),
+                f(List(&[
+                    f(INT),
+                    from(9, INT),
+                    f(LONG),
+                    from(12, INT),
+                    from(5, LONG),
+                    f(INT),
+                ])),
+            ])),
+            from(7, List(&[f(Text), f(Items(&INT))])),
+            from(11, Text),
+        ],
+    ),
+    api(
+        ApiKey::ListOffsets,
+        1,
+        7,
+        &[
+            f(INT),
+            from(2, BYTE),
+            f(List(&[f(Text), f(List(&[f(INT), from(4, INT), f(LONG)]))])),
+        ],
+    ),
+    api(
+        ApiKey::Metadata,
+        0,
+        9,
+        &[
+            f(List(&[f(Text)])),
+            from(4, BYTE),
+            from(8, BYTE),
+            from(8, BYTE),
+        ],
+    ),
+    api(
+        ApiKey::OffsetCommit,
+        2,
+        8,
+        &[
+            f(Text),
+            f(INT),
+            f(Text),
+            from(7, Text),
+            Field(2, 4, LONG),
+            f(List(&[
+                f(Text),
+                f(List(&[f(INT), f(LONG), from(6, INT), f(Text)])),
+            ])),
+        ],
+    ),
+    api(
+        ApiKey::OffsetFetch,
+        1,
+        8,
+        &[
+            Field(1, 7, Text),
+            Field(1, 7, List(&[f(Text), f(Items(&INT))])),
+            from(8, List(&[f(Text), f(List(&[f(Text), f(Items(&INT))]))])),
+            from(7, BYTE),
+        ],
+    ),
+    api(
+        ApiKey::FindCoordinator,
+        0,
+        4,
+        &[Field(0, 3, Text), from(1, BYTE), from(4, Items(&Text))],
+    ),
+    api(
+        ApiKey::JoinGroup,
+        0,
+        9,
+        &[
+            f(Text),
+            f(INT),
+            from(1, INT),
+            f(Text),
+            from(5, Text),
+            f(Text),
+            f(List(&[f(Text), f(Data)])),
+            from(8, Text),
+        ],
+    ),
+    api(
+        ApiKey::Heartbeat,
+        0,
+        4,
+        &[f(Text), f(INT), f(Text), from(3, Text)],
+    ),
+    api(
+        ApiKey::LeaveGroup,
+        0,
+        5,
+        &[
+            f(Text),
+            Field(0, 2, Text),
+            from(3, List(&[f(Text), f(Text), from(5, Text)])),
+        ],
+    ),
+    api(
+        ApiKey::SyncGroup,
+        0,
+        5,
+        &[
+            f(Text),
+            f(INT),
+            f(Text),
+            from(3, Text),
+            from(5, Text),
+            from(5, Text),
+            f(List(&[f(Text), f(Data)])),
+        ],
+    ),
+    api(
+        ApiKey::DescribeGroups,
+        0,
+        5,
+        &[f(Items(&Text)), from(3, BYTE)],
+    ),
     api(ApiKey::ListGroups, 0, 4, &[from(4, Items(&Text))]),
     api(ApiKey::SaslHandshake, 1, 1, &[f(Text)]),
     api(ApiKey::ApiVersions, 0, 3, &[from(3, Text), from(3, Text)]),
-    api(ApiKey::CreateTopics, 2, 6, &[
-        f(List(&[
-            f(Text), f(INT), f(SHORT), f(List(&[f(INT), f(Items(&INT))])), f(List(&[f(Text), f(Text)])),
-        ])),
-        f(INT), f(BYTE),
-    ]),
+    api(
+        ApiKey::CreateTopics,
+        2,
+        6,
+        &[
+            f(List(&[
+                f(Text),
+                f(INT),
+                f(SHORT),
+                f(List(&[f(INT), f(Items(&INT))])),
+                f(List(&[f(Text), f(Text)])),
+            ])),
+            f(INT),
+            f(BYTE),
+        ],
+    ),
     api(ApiKey::DeleteTopics, 1, 5, &[f(Items(&Text)), f(INT)]),
-    api(ApiKey::InitProducerId, 0, 4, &[f(Text), f(INT), from(3, LONG), from(3, SHORT)]),
-    api(ApiKey::DescribeConfigs, 1, 4, &[f(List(&[f(BYTE), f(Text), f(Items(&Text))])), f(BYTE), from(3, BYTE)]),
+    api(
+        ApiKey::InitProducerId,
+        0,
+        4,
+        &[f(Text), f(INT), from(3, LONG), from(3, SHORT)],
+    ),
+    api(
+        ApiKey::DescribeConfigs,
+        1,
+        4,
+        &[
+            f(List(&[f(BYTE), f(Text), f(Items(&Text))])),
+            f(BYTE),
+            from(3, BYTE),
+        ],
+    ),
     api(ApiKey::SaslAuthenticate, 0, 2, &[f(Data)]),
     api(ApiKey::DeleteGroups, 0, 2, &[f(Items(&Text))]),
     api(ApiKey::DescribeCluster, 0, 1, &[f(BYTE), from(1, BYTE)]),
@@ -195,11 +331,22 @@ pub(crate) fn read(mut bytes: Bytes) -> Result<Frame, FrameError> {
     let api = APIS.iter().find(|a| a.key as i16 == key).ok_or(unknown)?;
     if !(api.min..=api.max).contains(&version) {
         if api.key == ApiKey::ApiVersions {
-            return Ok(Frame { key: api.key, version: 0, correlation, client_id: String::new(), request: None });
+            return Ok(Frame {
+                key: api.key,
+                version: 0,
+                correlation,
+                client_id: String::new(),
+                request: None,
+            });
         }
         return Err(unknown);
     }
-    let mut walk = Walk { rest: head, version, flexible: api.key.request_header_version(version) >= 2, left: ELEMENTS };
+    let mut walk = Walk {
+        rest: head,
+        version,
+        flexible: api.key.request_header_version(version) >= 2,
+        left: ELEMENTS,
+    };
     // The client's name has a short length even where everything else is compact.
     let name = int16(&mut walk.rest)?;
     walk.skip(usize::try_from(name).unwrap_or(0))?;
@@ -207,9 +354,18 @@ pub(crate) fn read(mut bytes: Bytes) -> Result<Frame, FrameError> {
     walk.fields(api.fields)?;
     let header = RequestHeader::decode(&mut bytes, api.key.request_header_version(version));
     let header = header.map_err(|_| FrameError::Malformed)?;
-    let client_id = header.client_id.map(|c| c.chars().take(200).collect()).unwrap_or_default();
+    let client_id = header
+        .client_id
+        .map(|c| c.chars().take(200).collect())
+        .unwrap_or_default();
     let request = Some(decode_body(api.key, version, &mut bytes)?);
-    Ok(Frame { key: api.key, version, correlation, client_id, request })
+    Ok(Frame {
+        key: api.key,
+        version,
+        correlation,
+        client_id,
+        request,
+    })
 }
 
 /// Reads a request, as the server does, and forgets it: for fuzzing.
@@ -243,7 +399,11 @@ impl Walk<'_> {
         match kind {
             Fixed(n) => self.skip(*n),
             Text => {
-                let n = if self.flexible { self.compact()? } else { self.text_length()? };
+                let n = if self.flexible {
+                    self.compact()?
+                } else {
+                    self.text_length()?
+                };
                 self.skip(n)
             }
             Data => {
@@ -255,7 +415,10 @@ impl Walk<'_> {
         }
     }
 
-    fn each(&mut self, walk: impl Fn(&mut Self) -> Result<(), FrameError>) -> Result<(), FrameError> {
+    fn each(
+        &mut self,
+        walk: impl Fn(&mut Self) -> Result<(), FrameError>,
+    ) -> Result<(), FrameError> {
         let n = self.length()?;
         if n > self.rest.len() {
             return Err(FrameError::Short);

@@ -51,7 +51,14 @@ impl Offsets {
     pub(crate) fn open(path: PathBuf) -> io::Result<Self> {
         let file = OpenOptions::new().append(true).create(true).open(&path)?;
         let bytes = fs::read(&path)?;
-        let mut offsets = Self { path, file, lines: 0, length: 0, count: 0, groups: HashMap::new() };
+        let mut offsets = Self {
+            path,
+            file,
+            lines: 0,
+            length: 0,
+            count: 0,
+            groups: HashMap::new(),
+        };
         for line in bytes.split_inclusive(|b| *b == b'\n') {
             let Some(entry) = parse(line) else { break };
             offsets.length += line.len() as u64;
@@ -59,7 +66,11 @@ impl Offsets {
             offsets.apply(entry);
         }
         if offsets.length < bytes.len() as u64 {
-            tracing::warn!("`{}` ends in a torn line: cut at byte {}", offsets.path.display(), offsets.length);
+            tracing::warn!(
+                "`{}` ends in a torn line: cut at byte {}",
+                offsets.path.display(),
+                offsets.length
+            );
             offsets.file.set_len(offsets.length)?;
         }
         Ok(offsets)
@@ -101,7 +112,12 @@ impl Offsets {
         for (group, kept) in &self.groups {
             for (topic, partition) in kept.keys().filter(|(t, p)| which(group, t, *p)) {
                 let (group, topic) = (group.clone(), topic.clone());
-                lines.push(Line { group, topic, partition: *partition, committed: None });
+                lines.push(Line {
+                    group,
+                    topic,
+                    partition: *partition,
+                    committed: None,
+                });
             }
         }
         self.write(lines)
@@ -112,7 +128,11 @@ impl Offsets {
     }
 
     fn write(&mut self, lines: Vec<Line>) -> io::Result<()> {
-        let text = lines.iter().map(encode).collect::<io::Result<Vec<_>>>()?.concat();
+        let text = lines
+            .iter()
+            .map(encode)
+            .collect::<io::Result<Vec<_>>>()?
+            .concat();
         if let Err(error) = self.file.write_all(&text) {
             let _ = self.file.set_len(self.length);
             return Err(error);
@@ -131,8 +151,14 @@ impl Offsets {
         let mut text = Vec::new();
         for (group, kept) in &self.groups {
             for ((topic, partition), committed) in kept {
-                let (group, topic, committed) = (group.clone(), topic.clone(), Some(committed.clone()));
-                text.extend(encode(&Line { group, topic, partition: *partition, committed })?);
+                let (group, topic, committed) =
+                    (group.clone(), topic.clone(), Some(committed.clone()));
+                text.extend(encode(&Line {
+                    group,
+                    topic,
+                    partition: *partition,
+                    committed,
+                })?);
             }
         }
         replace(&self.path, &text)?;
@@ -165,7 +191,8 @@ pub(crate) fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
     file.write_all(content)?;
     file.sync_all()?;
     fs::rename(&new, path)?;
-    path.parent().map_or(Ok(()), |folder| File::open(folder)?.sync_all())
+    path.parent()
+        .map_or(Ok(()), |folder| File::open(folder)?.sync_all())
 }
 
 fn encode(line: &Line) -> io::Result<Vec<u8>> {
@@ -186,7 +213,11 @@ mod tests {
     use super::*;
 
     fn at(offset: i64) -> Committed {
-        Committed { offset, epoch: 0, metadata: None }
+        Committed {
+            offset,
+            epoch: 0,
+            metadata: None,
+        }
     }
 
     #[test]
@@ -194,7 +225,12 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("offsets.log");
         let mut offsets = Offsets::open(path.clone()).unwrap();
-        offsets.commit("g", vec![(("t".into(), 0), at(5)), (("t".into(), 1), at(6))]).unwrap();
+        offsets
+            .commit(
+                "g",
+                vec![(("t".into(), 0), at(5)), (("t".into(), 1), at(6))],
+            )
+            .unwrap();
         offsets.commit("g", vec![(("t".into(), 0), at(7))]).unwrap();
         drop(offsets);
         let good = fs::read(&path).unwrap();

@@ -33,12 +33,19 @@ impl Mechanism {
     }
 
     fn hmac(self) -> hmac::Algorithm {
-        if self == Self::Scram512 { hmac::HMAC_SHA512 } else { hmac::HMAC_SHA256 }
+        if self == Self::Scram512 {
+            hmac::HMAC_SHA512
+        } else {
+            hmac::HMAC_SHA256
+        }
     }
 
     fn salted(self, password: &str, salt: &[u8]) -> Vec<u8> {
-        let algorithm =
-            if self == Self::Scram512 { pbkdf2::PBKDF2_HMAC_SHA512 } else { pbkdf2::PBKDF2_HMAC_SHA256 };
+        let algorithm = if self == Self::Scram512 {
+            pbkdf2::PBKDF2_HMAC_SHA512
+        } else {
+            pbkdf2::PBKDF2_HMAC_SHA256
+        };
         let mut out = vec![0; self.hmac().digest_algorithm().output_len()];
         pbkdf2::derive(algorithm, ROUNDS, salt, password.as_bytes(), &mut out);
         out
@@ -61,7 +68,9 @@ struct ScramKeys {
 
 impl std::fmt::Debug for Credentials {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Credentials").field("users", &self.plain.len()).finish_non_exhaustive()
+        f.debug_struct("Credentials")
+            .field("users", &self.plain.len())
+            .finish_non_exhaustive()
     }
 }
 
@@ -78,14 +87,24 @@ pub(crate) struct Challenge {
 impl Credentials {
     pub(crate) fn new(users: &[User]) -> Self {
         let secret = hmac::Key::new(hmac::HMAC_SHA256, &random());
-        let plain = users.iter().map(|u| (u.name.clone(), hmac::sign(&secret, u.password.as_bytes()))).collect();
+        let plain = users
+            .iter()
+            .map(|u| (u.name.clone(), hmac::sign(&secret, u.password.as_bytes())))
+            .collect();
         let mut scram = HashMap::new();
         for user in users {
             for mechanism in [Mechanism::Scram256, Mechanism::Scram512] {
-                scram.insert((user.name.clone(), mechanism), ScramKeys::new(mechanism, &user.password, &random()));
+                scram.insert(
+                    (user.name.clone(), mechanism),
+                    ScramKeys::new(mechanism, &user.password, &random()),
+                );
             }
         }
-        Self { secret, plain, scram }
+        Self {
+            secret,
+            plain,
+            scram,
+        }
     }
 
     pub(crate) fn required(&self) -> bool {
@@ -104,18 +123,41 @@ impl Credentials {
     /// The first step of SCRAM: the client's name and nonce in, salt and nonce out.
     ///
     /// Unknown names get a salt too, always the same, so that nobody learns which names exist.
-    pub(crate) fn challenge(&self, mechanism: Mechanism, message: &[u8]) -> Option<(Challenge, String)> {
+    pub(crate) fn challenge(
+        &self,
+        mechanism: Mechanism,
+        message: &[u8],
+    ) -> Option<(Challenge, String)> {
         let message = std::str::from_utf8(message).ok()?;
-        let bare = message.strip_prefix("n,").and_then(|m| m.split_once(','))?.1;
+        let bare = message
+            .strip_prefix("n,")
+            .and_then(|m| m.split_once(','))?
+            .1;
         let mut parts = bare.split(',');
-        let user = parts.next()?.strip_prefix("n=")?.replace("=2C", ",").replace("=3D", "=");
+        let user = parts
+            .next()?
+            .strip_prefix("n=")?
+            .replace("=2C", ",")
+            .replace("=3D", "=");
         let theirs = parts.next()?.strip_prefix("r=")?;
         let nonce = format!("{theirs}{}", BASE64_STANDARD.encode(random()));
-        let known = self.scram.get(&(user.clone(), mechanism)).map(|k| k.salt.clone());
-        let salt = known.unwrap_or_else(|| hmac::sign(&self.secret, user.as_bytes()).as_ref()[..16].to_vec());
+        let known = self
+            .scram
+            .get(&(user.clone(), mechanism))
+            .map(|k| k.salt.clone());
+        let salt = known
+            .unwrap_or_else(|| hmac::sign(&self.secret, user.as_bytes()).as_ref()[..16].to_vec());
         let answer = format!("r={nonce},s={},i={ROUNDS}", BASE64_STANDARD.encode(salt));
         let said = format!("{bare},{answer}");
-        Some((Challenge { mechanism, user, said, nonce }, answer))
+        Some((
+            Challenge {
+                mechanism,
+                user,
+                said,
+                nonce,
+            },
+            answer,
+        ))
     }
 
     /// The second step: the client's proof in, the name and the server's proof out.
@@ -123,15 +165,25 @@ impl Credentials {
         let message = std::str::from_utf8(message).ok()?;
         let (without_proof, proof) = message.rsplit_once(",p=")?;
         let mut parts = without_proof.split(',');
-        let binding = BASE64_STANDARD.decode(parts.next()?.strip_prefix("c=")?).ok()?;
+        let binding = BASE64_STANDARD
+            .decode(parts.next()?.strip_prefix("c=")?)
+            .ok()?;
         if !binding.starts_with(b"n,") || parts.next()?.strip_prefix("r=")? != challenge.nonce {
             return None;
         }
-        let Challenge { mechanism, user, said, .. } = challenge;
+        let Challenge {
+            mechanism,
+            user,
+            said,
+            ..
+        } = challenge;
         let keys = self.scram.get(&(user.clone(), mechanism))?;
         let said = format!("{said},{without_proof}");
         let signature = sign(mechanism, &keys.stored, said.as_bytes());
-        let proof = BASE64_STANDARD.decode(proof).ok().filter(|p| p.len() == signature.len())?;
+        let proof = BASE64_STANDARD
+            .decode(proof)
+            .ok()
+            .filter(|p| p.len() == signature.len())?;
         let client_key: Vec<u8> = proof.iter().zip(&signature).map(|(a, b)| a ^ b).collect();
         let hashed = digest::digest(mechanism.hmac().digest_algorithm(), &client_key);
         // Compared as signatures: that takes the same time however much is right.
@@ -146,18 +198,28 @@ impl ScramKeys {
     fn new(mechanism: Mechanism, password: &str, salt: &[u8]) -> Self {
         let salted = mechanism.salted(password, salt);
         let client_key = sign(mechanism, &salted, b"Client Key");
-        let stored = digest::digest(mechanism.hmac().digest_algorithm(), &client_key).as_ref().to_vec();
-        Self { salt: salt.to_vec(), stored, server: sign(mechanism, &salted, b"Server Key") }
+        let stored = digest::digest(mechanism.hmac().digest_algorithm(), &client_key)
+            .as_ref()
+            .to_vec();
+        Self {
+            salt: salt.to_vec(),
+            stored,
+            server: sign(mechanism, &salted, b"Server Key"),
+        }
     }
 }
 
 fn sign(mechanism: Mechanism, key: &[u8], message: &[u8]) -> Vec<u8> {
-    hmac::sign(&hmac::Key::new(mechanism.hmac(), key), message).as_ref().to_vec()
+    hmac::sign(&hmac::Key::new(mechanism.hmac(), key), message)
+        .as_ref()
+        .to_vec()
 }
 
 fn random() -> [u8; 24] {
     let mut bytes = [0; 24];
-    SystemRandom::new().fill(&mut bytes).expect("the operating system has random numbers");
+    SystemRandom::new()
+        .fill(&mut bytes)
+        .expect("the operating system has random numbers");
     bytes
 }
 
@@ -166,14 +228,25 @@ mod tests {
     use super::*;
 
     fn credentials() -> Credentials {
-        Credentials::new(&[User { name: "ann".into(), password: "pencil".into(), may_write: false }])
+        Credentials::new(&[User {
+            name: "ann".into(),
+            password: "pencil".into(),
+            may_write: false,
+        }])
     }
 
     #[test]
     fn plain_passwords_are_compared_whole() {
         let known = credentials();
         assert_eq!(known.plain(b"\0ann\0pencil").as_deref(), Some("ann"));
-        for bad in [&b"\0ann\0penci"[..], b"\0ann\0pencil2", b"\0bob\0pencil", b"ann", b"", b"\xff\0\0"] {
+        for bad in [
+            &b"\0ann\0penci"[..],
+            b"\0ann\0pencil2",
+            b"\0bob\0pencil",
+            b"ann",
+            b"",
+            b"\xff\0\0",
+        ] {
             assert_eq!(known.plain(bad), None);
         }
     }
@@ -186,16 +259,31 @@ mod tests {
         let said = "n=user,r=rOprNGfwEbeRWgbNEkqO,r=rOprNGfwEbeRWgbNEkqO%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0,\
                     s=W22ZaJ0SNY7soEsUEjb6gQ==,i=4096,c=biws,r=rOprNGfwEbeRWgbNEkqO%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0";
         let proof = sign(Mechanism::Scram256, &keys.server, said.as_bytes());
-        assert_eq!(BASE64_STANDARD.encode(proof), "6rriTRBi23WpRR/wtup+mMhUZUn/dB5nLTJRsjl95G4=");
+        assert_eq!(
+            BASE64_STANDARD.encode(proof),
+            "6rriTRBi23WpRR/wtup+mMhUZUn/dB5nLTJRsjl95G4="
+        );
     }
 
     #[test]
     fn a_forged_proof_is_refused() {
         let known = credentials();
-        let (challenge, answer) = known.challenge(Mechanism::Scram512, b"n,,n=ann,r=abc").unwrap();
-        let nonce = answer.split(',').next().unwrap().strip_prefix("r=").unwrap().to_owned();
+        let (challenge, answer) = known
+            .challenge(Mechanism::Scram512, b"n,,n=ann,r=abc")
+            .unwrap();
+        let nonce = answer
+            .split(',')
+            .next()
+            .unwrap()
+            .strip_prefix("r=")
+            .unwrap()
+            .to_owned();
         let forged = format!("c=biws,r={nonce},p={}", BASE64_STANDARD.encode([0; 64]));
         assert_eq!(known.prove(challenge, forged.as_bytes()), None);
-        assert!(known.challenge(Mechanism::Scram256, b"n,,n=nobody,r=abc").is_some());
+        assert!(
+            known
+                .challenge(Mechanism::Scram256, b"n,,n=nobody,r=abc")
+                .is_some()
+        );
     }
 }

@@ -46,7 +46,9 @@ impl Shared {
         self.topics.delete(name)?;
         let mut offsets = self.offsets.lock().unwrap_or_else(PoisonError::into_inner);
         let path = self.config.folder.join("offsets.log");
-        offsets.forget(|_, topic, _| topic == name).map_err(|e| StreamError::file("write", path, e))
+        offsets
+            .forget(|_, topic, _| topic == name)
+            .map_err(|e| StreamError::file("write", path, e))
     }
 
     pub(crate) fn delete_group(&self, group: &str) -> Result<(), ResponseError> {
@@ -56,7 +58,9 @@ impl Shared {
         }
         let mut offsets = self.offsets.lock().unwrap_or_else(PoisonError::into_inner);
         let known = offsets.of_group(group).next().is_some();
-        offsets.forget(|g, _, _| g == group).map_err(|_| ResponseError::KafkaStorageError)?;
+        offsets
+            .forget(|g, _, _| g == group)
+            .map_err(|_| ResponseError::KafkaStorageError)?;
         if known { Ok(()) } else { members }
     }
 
@@ -68,7 +72,12 @@ impl Shared {
                 }
             }
         }
-        if let Err(error) = self.offsets.lock().unwrap_or_else(PoisonError::into_inner).sync() {
+        if let Err(error) = self
+            .offsets
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .sync()
+        {
             tracing::error!("cannot force committed offsets to the disk: {error}");
         }
     }
@@ -79,7 +88,10 @@ impl Shared {
                 match log.retain(self.config.retention, SystemTime::now()) {
                     Ok(0) => {}
                     Ok(n) => tracing::info!("{}[{index}]: dropped {n} old segments", topic.name),
-                    Err(error) => tracing::error!("{}[{index}]: cannot drop old segments: {error}", topic.name),
+                    Err(error) => tracing::error!(
+                        "{}[{index}]: cannot drop old segments: {error}",
+                        topic.name
+                    ),
                 }
             }
         }
@@ -96,12 +108,17 @@ pub(crate) struct Memory {
 impl Memory {
     fn new(bytes: usize) -> Self {
         let limit_kib = u32::try_from(bytes >> 10).unwrap_or(u32::MAX).max(1);
-        Self { kib: Arc::new(Semaphore::new(limit_kib as usize)), limit_kib }
+        Self {
+            kib: Arc::new(Semaphore::new(limit_kib as usize)),
+            limit_kib,
+        }
     }
 
     /// Waits until `bytes` may be held. What is larger than the bound takes all of it.
     pub(crate) async fn hold(&self, bytes: usize) -> OwnedSemaphorePermit {
-        let kib = u32::try_from((bytes >> 10) + 1).unwrap_or(u32::MAX).min(self.limit_kib);
+        let kib = u32::try_from((bytes >> 10) + 1)
+            .unwrap_or(u32::MAX)
+            .min(self.limit_kib);
         let held = Arc::clone(&self.kib).acquire_many_owned(kib).await;
         held.expect("the semaphore is never closed")
     }
@@ -137,12 +154,21 @@ impl Server {
             .enable_all()
             .build()
             .map_err(|e| StreamError::Setting(format!("cannot start threads: {e}")))?;
-        let failed = |source| StreamError::Listen { address: shared.config.address, source };
-        let listener = runtime.block_on(tokio::net::TcpListener::bind(shared.config.address)).map_err(failed)?;
+        let failed = |source| StreamError::Listen {
+            address: shared.config.address,
+            source,
+        };
+        let listener = runtime
+            .block_on(tokio::net::TcpListener::bind(shared.config.address))
+            .map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
         runtime.spawn(connection::accept(listener, acceptor, Arc::clone(&shared)));
         runtime.spawn(keep_house(Arc::clone(&shared)));
-        Ok(Self { runtime: Some(runtime), handle: Handle { shared, address }, stop })
+        Ok(Self {
+            runtime: Some(runtime),
+            handle: Handle { shared, address },
+            stop,
+        })
     }
 
     /// Where the server listens, with the port it got.
@@ -161,7 +187,9 @@ impl Server {
     }
 
     fn end(&mut self) {
-        let Some(runtime) = self.runtime.take() else { return };
+        let Some(runtime) = self.runtime.take() else {
+            return;
+        };
         let _ = self.stop.send(true);
         let shared = &self.handle.shared;
         let until = Instant::now() + FAREWELL;
@@ -186,12 +214,21 @@ fn open(config: StreamConfig, stopping: watch::Receiver<bool>) -> Result<Shared,
         message_bytes: limits.message_bytes,
         sync_each: config.sync == Sync::EachRequest,
     };
-    let topics = Topics::open(config.folder.clone(), settings, limits.topics, limits.partitions)?;
+    let topics = Topics::open(
+        config.folder.clone(),
+        settings,
+        limits.topics,
+        limits.partitions,
+    )?;
     let path = config.folder.join("offsets.log");
     let offsets = Offsets::open(path.clone()).map_err(|e| StreamError::file("open", path, e))?;
     Ok(Shared {
         topics,
-        groups: Groups::new(config.initial_rebalance_delay, limits.groups, limits.members),
+        groups: Groups::new(
+            config.initial_rebalance_delay,
+            limits.groups,
+            limits.members,
+        ),
         offsets: Mutex::new(offsets),
         credentials: Arc::new(Credentials::new(&config.users)),
         requests: Memory::new(limits.memory_bytes),
@@ -210,7 +247,10 @@ async fn keep_house(shared: Arc<Shared>) {
         Sync::Every(time) => Some(time),
         Sync::Never | Sync::EachRequest => None,
     };
-    while tokio::time::timeout(TICK, stopping.wait_for(|stop| *stop)).await.is_err() {
+    while tokio::time::timeout(TICK, stopping.wait_for(|stop| *stop))
+        .await
+        .is_err()
+    {
         shared.groups.tick(Instant::now());
         let sync = sync_every.is_some_and(|t| synced.elapsed() >= t);
         let retain = retained.elapsed() >= RETAIN_EVERY;
@@ -227,7 +267,10 @@ async fn keep_house(shared: Arc<Shared>) {
                 work.retain();
             }
         });
-        (synced, retained) = (if sync { Instant::now() } else { synced }, if retain { Instant::now() } else { retained });
+        (synced, retained) = (
+            if sync { Instant::now() } else { synced },
+            if retain { Instant::now() } else { retained },
+        );
     }
 }
 
@@ -266,7 +309,12 @@ impl Handle {
 
     /// All topics and their numbers of partitions, by name.
     pub fn topics(&self) -> Vec<(String, usize)> {
-        self.shared.topics.all().iter().map(|t| (t.name.clone(), t.partitions.len())).collect()
+        self.shared
+            .topics
+            .all()
+            .iter()
+            .map(|t| (t.name.clone(), t.partitions.len()))
+            .collect()
     }
 
     /// Appends records to a partition, as few batches as the size limit allows, and returns the first one's offset.
@@ -277,14 +325,26 @@ impl Handle {
     ///
     /// When topic or partition do not exist, a record is too large, `records` is empty, or the disk refuses. Records
     /// before the one that failed may have been appended.
-    pub fn append(&self, topic: &str, partition: i32, records: &[Record]) -> Result<i64, StreamError> {
+    pub fn append(
+        &self,
+        topic: &str,
+        partition: i32,
+        records: &[Record],
+    ) -> Result<i64, StreamError> {
         let found = self.topic(topic)?;
-        let log = found.partition(partition).ok_or_else(|| unknown_partition(&found, partition))?;
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
+        let log = found
+            .partition(partition)
+            .ok_or_else(|| unknown_partition(&found, partition))?;
+        let now = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or_default()
+            .as_millis();
         let now_ms = i64::try_from(now).unwrap_or(i64::MAX);
         let mut first = None;
         for part in parts(records, self.shared.config.limits.message_bytes) {
-            let appended = log.append(&build(part, now_ms)).map_err(|e| append_error(topic, partition, &e))?;
+            let appended = log
+                .append(&build(part, now_ms))
+                .map_err(|e| append_error(topic, partition, &e))?;
             first = first.or(Some(appended.offset));
         }
         first.ok_or_else(|| append_error(topic, partition, &"there are no records"))
@@ -297,13 +357,19 @@ impl Handle {
     /// When topic or partition do not exist.
     pub fn offsets(&self, topic: &str, partition: i32) -> Result<(i64, i64), StreamError> {
         let found = self.topic(topic)?;
-        let log = found.partition(partition).ok_or_else(|| unknown_partition(&found, partition))?;
+        let log = found
+            .partition(partition)
+            .ok_or_else(|| unknown_partition(&found, partition))?;
         Ok(log.range())
     }
 
     /// How far a group has read a partition: the offset of the next record it wants.
     pub fn committed(&self, group: &str, topic: &str, partition: i32) -> Option<i64> {
-        let offsets = self.shared.offsets.lock().unwrap_or_else(PoisonError::into_inner);
+        let offsets = self
+            .shared
+            .offsets
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         offsets.get(group, topic, partition).map(|c| c.offset)
     }
 
@@ -313,7 +379,12 @@ impl Handle {
     ///
     /// When the topic does not exist.
     pub fn size(&self, topic: &str) -> Result<u64, StreamError> {
-        Ok(self.topic(topic)?.partitions.iter().map(crate::log::Log::size).sum())
+        Ok(self
+            .topic(topic)?
+            .partitions
+            .iter()
+            .map(crate::log::Log::size)
+            .sum())
     }
 
     /// Drops what is beyond the retention now, not at the next half minute.
@@ -332,17 +403,28 @@ impl Handle {
     }
 
     fn topic(&self, name: &str) -> Result<Arc<Topic>, StreamError> {
-        self.shared.topics.get(name).ok_or_else(|| StreamError::UnknownTopic(name.to_owned()))
+        self.shared
+            .topics
+            .get(name)
+            .ok_or_else(|| StreamError::UnknownTopic(name.to_owned()))
     }
 }
 
 fn unknown_partition(topic: &Topic, partition: i32) -> StreamError {
     let partitions = topic.partitions.len();
-    StreamError::UnknownPartition { topic: topic.name.clone(), partition, partitions }
+    StreamError::UnknownPartition {
+        topic: topic.name.clone(),
+        partition,
+        partitions,
+    }
 }
 
 fn append_error(topic: &str, partition: i32, reason: &dyn std::fmt::Display) -> StreamError {
-    StreamError::Append { topic: topic.to_owned(), partition, reason: reason.to_string() }
+    StreamError::Append {
+        topic: topic.to_owned(),
+        partition,
+        reason: reason.to_string(),
+    }
 }
 
 /// Cuts records into runs that fit a batch of at most `limit` bytes; a record alone may exceed it.

@@ -14,7 +14,10 @@ use crate::error::StreamError;
 /// Reads certificate and key.
 pub(crate) fn acceptor(tls: &Tls) -> Result<TlsAcceptor, StreamError> {
     let unreadable = |path: &std::path::Path, e: &dyn std::fmt::Display| {
-        StreamError::Setting(format!("cannot use `{}` for TLS: {e} (PEM is expected)", path.display()))
+        StreamError::Setting(format!(
+            "cannot use `{}` for TLS: {e} (PEM is expected)",
+            path.display()
+        ))
     };
     let chain = CertificateDer::pem_file_iter(&tls.certificates)
         .and_then(Iterator::collect::<Result<Vec<_>, _>>)

@@ -68,7 +68,9 @@ impl Topics {
         max_topics: usize,
         max_partitions: usize,
     ) -> Result<Self, StreamError> {
-        let create = |path: PathBuf| fs::create_dir_all(&path).map_err(|e| StreamError::file("create", path, e));
+        let create = |path: PathBuf| {
+            fs::create_dir_all(&path).map_err(|e| StreamError::file("create", path, e))
+        };
         create(folder.join("topics"))?;
         create(folder.join("deleted"))?;
         let lock = lock(&folder)?;
@@ -97,12 +99,23 @@ impl Topics {
         let mut found = BTreeMap::new();
         for entry in fs::read_dir(&folder).map_err(failed)? {
             let path = entry.map_err(failed)?.path();
-            let Some(name) = path.file_name().and_then(|n| n.to_str()).filter(|n| valid_name(n)) else { continue };
+            let Some(name) = path
+                .file_name()
+                .and_then(|n| n.to_str())
+                .filter(|n| valid_name(n))
+            else {
+                continue;
+            };
             // A crash while a topic was created leaves a folder without its file.
-            let Ok(text) = fs::read(path.join("topic.json")) else { continue };
-            let about: TopicFile =
-                serde_json::from_slice(&text).map_err(|e| StreamError::file("read", path.join("topic.json"), e.into()))?;
-            found.insert(name.to_owned(), Arc::new(self.open_topic(name, about.partitions)?));
+            let Ok(text) = fs::read(path.join("topic.json")) else {
+                continue;
+            };
+            let about: TopicFile = serde_json::from_slice(&text)
+                .map_err(|e| StreamError::file("read", path.join("topic.json"), e.into()))?;
+            found.insert(
+                name.to_owned(),
+                Arc::new(self.open_topic(name, about.partitions)?),
+            );
         }
         self.by_name = RwLock::new(found);
         Ok(())
@@ -111,20 +124,33 @@ impl Topics {
     fn open_topic(&self, name: &str, partitions: usize) -> Result<Topic, StreamError> {
         let open = |p: usize| {
             let folder = self.folder.join("topics").join(name).join(p.to_string());
-            Log::open(folder.clone(), self.settings).map_err(|e| StreamError::file("open", folder, e))
+            Log::open(folder.clone(), self.settings)
+                .map_err(|e| StreamError::file("open", folder, e))
         };
         let partitions = (0..partitions).map(open).collect::<Result<_, _>>()?;
-        Ok(Topic { name: name.to_owned(), partitions })
+        Ok(Topic {
+            name: name.to_owned(),
+            partitions,
+        })
     }
 
     /// The topic called `name`.
     pub(crate) fn get(&self, name: &str) -> Option<Arc<Topic>> {
-        self.by_name.read().unwrap_or_else(PoisonError::into_inner).get(name).cloned()
+        self.by_name
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(name)
+            .cloned()
     }
 
     /// All topics, by name.
     pub(crate) fn all(&self) -> Vec<Arc<Topic>> {
-        self.by_name.read().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
+        self.by_name
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .values()
+            .cloned()
+            .collect()
     }
 
     /// Whether a topic could be created, without creating it.
@@ -133,14 +159,22 @@ impl Topics {
             return Err(StreamError::TopicName(name.to_owned()));
         }
         if partitions == 0 || partitions > self.max_partitions {
-            return Err(StreamError::TooMany { what: "partitions", asked: partitions, limit: self.max_partitions });
+            return Err(StreamError::TooMany {
+                what: "partitions",
+                asked: partitions,
+                limit: self.max_partitions,
+            });
         }
         let topics = self.by_name.read().unwrap_or_else(PoisonError::into_inner);
         if topics.contains_key(name) {
             return Err(StreamError::TopicExists(name.to_owned()));
         }
         if topics.len() >= self.max_topics {
-            return Err(StreamError::TooMany { what: "topics", asked: topics.len() + 1, limit: self.max_topics });
+            return Err(StreamError::TooMany {
+                what: "topics",
+                asked: topics.len() + 1,
+                limit: self.max_topics,
+            });
         }
         Ok(())
     }
@@ -153,25 +187,36 @@ impl Topics {
         let path = self.folder.join("topics").join(name).join("topic.json");
         let text = format!("{{\"partitions\":{partitions}}}\n");
         replace(&path, text.as_bytes()).map_err(|e| StreamError::file("write", path, e))?;
-        self.by_name.write().unwrap_or_else(PoisonError::into_inner).insert(name.to_owned(), Arc::clone(&topic));
+        self.by_name
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(name.to_owned(), Arc::clone(&topic));
         Ok(topic)
     }
 
     /// Deletes a topic and all its records.
     pub(crate) fn delete(&self, name: &str) -> Result<(), StreamError> {
         let _changing = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
-        let topic = self.get(name).ok_or_else(|| StreamError::UnknownTopic(name.to_owned()))?;
+        let topic = self
+            .get(name)
+            .ok_or_else(|| StreamError::UnknownTopic(name.to_owned()))?;
         topic.partitions.iter().for_each(Log::retire);
         let path = self.folder.join("topics").join(name);
         let away = self.folder.join("deleted").join(name);
         fs::rename(&path, &away).map_err(|e| StreamError::file("delete", path, e))?;
-        self.by_name.write().unwrap_or_else(PoisonError::into_inner).remove(name);
+        self.by_name
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(name);
         fs::remove_dir_all(&away).map_err(|e| StreamError::file("delete", away, e))
     }
 
     /// A producer id that was never given out before, not even by an earlier server of this folder.
     pub(crate) fn new_producer_id(&self) -> Result<i64, StreamError> {
-        let mut ids = self.producer_ids.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut ids = self
+            .producer_ids
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         if ids.0 == ids.1 {
             let about = FolderFile {
                 format: FORMAT,
@@ -201,30 +246,40 @@ fn valid_name(name: &str) -> bool {
 fn lock(folder: &std::path::Path) -> Result<File, StreamError> {
     let path = folder.join("lock");
     let file = File::create(&path).map_err(|e| StreamError::file("create", path, e))?;
-    file.try_lock().map_err(|_| StreamError::FolderInUse(folder.to_owned()))?;
+    file.try_lock()
+        .map_err(|_| StreamError::FolderInUse(folder.to_owned()))?;
     Ok(file)
 }
 
 fn open_about(folder: &std::path::Path) -> Result<FolderFile, StreamError> {
     let path = folder.join("stream.json");
     if let Ok(text) = fs::read(&path) {
-        let about: FolderFile =
-            serde_json::from_slice(&text).map_err(|e| StreamError::file("read", path.clone(), e.into()))?;
+        let about: FolderFile = serde_json::from_slice(&text)
+            .map_err(|e| StreamError::file("read", path.clone(), e.into()))?;
         if about.format > FORMAT {
-            return Err(StreamError::Format { path, found: about.format, known: FORMAT });
+            return Err(StreamError::Format {
+                path,
+                found: about.format,
+                known: FORMAT,
+            });
         }
         return Ok(about);
     }
     let mut id = [0; 8];
     let _ = SystemRandom::new().fill(&mut id);
     let cluster_id = format!("pitt-{:016x}", u64::from_be_bytes(id));
-    let about = FolderFile { format: FORMAT, cluster_id, next_producer_id: 1 };
+    let about = FolderFile {
+        format: FORMAT,
+        cluster_id,
+        next_producer_id: 1,
+    };
     write_about(folder, &about)?;
     Ok(about)
 }
 
 fn write_about(folder: &std::path::Path, about: &FolderFile) -> Result<(), StreamError> {
     let path = folder.join("stream.json");
-    let text = serde_json::to_vec(about).map_err(|e| StreamError::file("write", path.clone(), e.into()))?;
+    let text = serde_json::to_vec(about)
+        .map_err(|e| StreamError::file("write", path.clone(), e.into()))?;
     replace(&path, &text).map_err(|e| StreamError::file("write", path, e))
 }

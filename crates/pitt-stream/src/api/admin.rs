@@ -5,8 +5,8 @@ use kafka_protocol::messages::create_topics_request::CreatableTopic;
 use kafka_protocol::messages::create_topics_response::CreatableTopicResult;
 use kafka_protocol::messages::delete_topics_response::DeletableTopicResult;
 use kafka_protocol::messages::{
-    CreateTopicsRequest, CreateTopicsResponse, DeleteTopicsRequest, DeleteTopicsResponse, InitProducerIdRequest,
-    InitProducerIdResponse,
+    CreateTopicsRequest, CreateTopicsResponse, DeleteTopicsRequest, DeleteTopicsResponse,
+    InitProducerIdRequest, InitProducerIdResponse,
 };
 
 use super::{Session, code, off_runtime, text};
@@ -18,7 +18,9 @@ pub(super) fn code_of(error: &StreamError) -> ResponseError {
         StreamError::UnknownTopic(_) => ResponseError::UnknownTopicOrPartition,
         StreamError::TopicExists(_) => ResponseError::TopicAlreadyExists,
         StreamError::TopicName(_) => ResponseError::InvalidTopicException,
-        StreamError::TooMany { what: "partitions", .. } => ResponseError::InvalidPartitions,
+        StreamError::TooMany {
+            what: "partitions", ..
+        } => ResponseError::InvalidPartitions,
         StreamError::TooMany { .. } => ResponseError::PolicyViolation,
         _ => ResponseError::KafkaStorageError,
     }
@@ -33,8 +35,14 @@ impl Session {
         CreateTopicsResponse::default().with_topics(results)
     }
 
-    async fn create_topic(&self, topic: CreatableTopic, validate_only: bool) -> CreatableTopicResult {
-        let result = CreatableTopicResult::default().with_name(topic.name.clone()).with_replication_factor(1);
+    async fn create_topic(
+        &self,
+        topic: CreatableTopic,
+        validate_only: bool,
+    ) -> CreatableTopicResult {
+        let result = CreatableTopicResult::default()
+            .with_name(topic.name.clone())
+            .with_replication_factor(1);
         let refuse = |error: ResponseError, why: &str| {
             CreatableTopicResult::default()
                 .with_name(topic.name.clone())
@@ -42,14 +50,21 @@ impl Session {
                 .with_error_message(Some(text(why)))
         };
         if !self.may_write() {
-            return refuse(ResponseError::TopicAuthorizationFailed, "this client may only read");
+            return refuse(
+                ResponseError::TopicAuthorizationFailed,
+                "this client may only read",
+            );
         }
         if topic.replication_factor > 1 || !topic.assignments.is_empty() {
             let why = "there is one node: replication factor 1, no assignments";
             return refuse(ResponseError::InvalidReplicationFactor, why);
         }
         let default = self.shared.config.auto_create_partitions.unwrap_or(1);
-        let asked = if topic.num_partitions == -1 { i64::from(default) } else { i64::from(topic.num_partitions) };
+        let asked = if topic.num_partitions == -1 {
+            i64::from(default)
+        } else {
+            i64::from(topic.num_partitions)
+        };
         let partitions = usize::try_from(asked).unwrap_or(0);
         let (shared, name) = (self.shared.clone(), topic.name.0.to_string());
         let done = off_runtime(move || {
@@ -59,7 +74,9 @@ impl Session {
             shared.topics.create(&name, partitions).map(drop)
         });
         match done.await {
-            Some(Ok(())) => result.with_num_partitions(i32::try_from(partitions).unwrap_or(i32::MAX)),
+            Some(Ok(())) => {
+                result.with_num_partitions(i32::try_from(partitions).unwrap_or(i32::MAX))
+            }
             Some(Err(error)) => refuse(code_of(&error), &error.to_string()),
             None => refuse(ResponseError::UnknownServerError, "the server failed"),
         }
@@ -71,18 +88,27 @@ impl Session {
             let error = if self.may_write() {
                 let (shared, wanted) = (self.shared.clone(), name.0.to_string());
                 let done = off_runtime(move || shared.delete_topic(&wanted)).await;
-                done.map_or(Some(ResponseError::UnknownServerError), |d| d.err().map(|e| code_of(&e)))
+                done.map_or(Some(ResponseError::UnknownServerError), |d| {
+                    d.err().map(|e| code_of(&e))
+                })
             } else {
                 Some(ResponseError::TopicAuthorizationFailed)
             };
-            results.push(DeletableTopicResult::default().with_name(Some(name)).with_error_code(code(error)));
+            results.push(
+                DeletableTopicResult::default()
+                    .with_name(Some(name))
+                    .with_error_code(code(error)),
+            );
         }
         DeleteTopicsResponse::default().with_responses(results)
     }
 
     /// An id for an idempotent producer. Transactional ones are refused at once, with an error that ends their
     /// waiting: there are no transactions.
-    pub(super) fn init_producer_id(&self, request: &InitProducerIdRequest) -> InitProducerIdResponse {
+    pub(super) fn init_producer_id(
+        &self,
+        request: &InitProducerIdRequest,
+    ) -> InitProducerIdResponse {
         let refuse = |error: ResponseError| {
             InitProducerIdResponse::default()
                 .with_error_code(error.code())
@@ -98,10 +124,14 @@ impl Session {
         let (id, epoch) = (request.producer_id.0, request.producer_epoch);
         if id >= 0 && (0..i16::MAX - 1).contains(&epoch) {
             // The same producer after an error of its own: it begins again, one epoch later.
-            return InitProducerIdResponse::default().with_producer_id(id.into()).with_producer_epoch(epoch + 1);
+            return InitProducerIdResponse::default()
+                .with_producer_id(id.into())
+                .with_producer_epoch(epoch + 1);
         }
         match self.shared.topics.new_producer_id() {
-            Ok(id) => InitProducerIdResponse::default().with_producer_id(id.into()).with_producer_epoch(0),
+            Ok(id) => InitProducerIdResponse::default()
+                .with_producer_id(id.into())
+                .with_producer_epoch(0),
             Err(error) => {
                 tracing::error!("no producer id: {error}");
                 refuse(ResponseError::KafkaStorageError)

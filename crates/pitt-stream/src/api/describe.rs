@@ -4,13 +4,15 @@ use kafka_protocol::ResponseError;
 use kafka_protocol::messages::api_versions_response::ApiVersion;
 use kafka_protocol::messages::describe_cluster_response::DescribeClusterBroker;
 use kafka_protocol::messages::describe_configs_request::DescribeConfigsResource;
-use kafka_protocol::messages::describe_configs_response::{DescribeConfigsResourceResult, DescribeConfigsResult};
+use kafka_protocol::messages::describe_configs_response::{
+    DescribeConfigsResourceResult, DescribeConfigsResult,
+};
 use kafka_protocol::messages::metadata_response::{
     MetadataResponseBroker, MetadataResponsePartition, MetadataResponseTopic,
 };
 use kafka_protocol::messages::{
-    ApiVersionsResponse, DescribeClusterResponse, DescribeConfigsRequest, DescribeConfigsResponse, MetadataRequest,
-    MetadataResponse,
+    ApiVersionsResponse, DescribeClusterResponse, DescribeConfigsRequest, DescribeConfigsResponse,
+    MetadataRequest, MetadataResponse,
 };
 
 use super::{EPOCH, NODE, Session, code, off_runtime, text};
@@ -24,18 +26,33 @@ const BROKER: i8 = 4;
 /// The requests that are served, and their versions.
 pub(super) fn versions(error: Option<ResponseError>) -> ApiVersionsResponse {
     let one = |(key, min, max)| {
-        ApiVersion::default().with_api_key(key as i16).with_min_version(min).with_max_version(max)
+        ApiVersion::default()
+            .with_api_key(key as i16)
+            .with_min_version(min)
+            .with_max_version(max)
     };
-    ApiVersionsResponse::default().with_error_code(code(error)).with_api_keys(served().map(one).collect())
+    ApiVersionsResponse::default()
+        .with_error_code(code(error))
+        .with_api_keys(served().map(one).collect())
 }
 
 impl Session {
-    pub(super) async fn metadata(&self, request: MetadataRequest, version: i16) -> MetadataResponse {
+    pub(super) async fn metadata(
+        &self,
+        request: MetadataRequest,
+        version: i16,
+    ) -> MetadataResponse {
         let (host, port) = self.host_and_port();
         // Version 0 has no null: an empty list asks for everything.
         let asked = request.topics.filter(|t| version > 0 || !t.is_empty());
         let topics = match asked {
-            None => self.shared.topics.all().iter().map(|t| described(t)).collect(),
+            None => self
+                .shared
+                .topics
+                .all()
+                .iter()
+                .map(|t| described(t))
+                .collect(),
             Some(asked) => {
                 let may_create = version < 4 || request.allow_auto_topic_creation;
                 let mut topics = Vec::with_capacity(asked.len());
@@ -48,7 +65,10 @@ impl Session {
         };
         MetadataResponse::default()
             .with_brokers(vec![
-                MetadataResponseBroker::default().with_node_id(NODE.into()).with_host(host).with_port(port),
+                MetadataResponseBroker::default()
+                    .with_node_id(NODE.into())
+                    .with_host(host)
+                    .with_port(port),
             ])
             .with_cluster_id(Some(text(&*self.shared.topics.cluster_id)))
             .with_controller_id(NODE.into())
@@ -60,10 +80,18 @@ impl Session {
             return described(&topic);
         }
         let failed = |error: ResponseError| {
-            MetadataResponseTopic::default().with_name(Some(text(&*name).into())).with_error_code(error.code())
+            MetadataResponseTopic::default()
+                .with_name(Some(text(&*name).into()))
+                .with_error_code(error.code())
         };
-        let partitions = self.shared.config.auto_create_partitions.filter(|_| may_create && self.may_write());
-        let Some(partitions) = partitions else { return failed(ResponseError::UnknownTopicOrPartition) };
+        let partitions = self
+            .shared
+            .config
+            .auto_create_partitions
+            .filter(|_| may_create && self.may_write());
+        let Some(partitions) = partitions else {
+            return failed(ResponseError::UnknownTopicOrPartition);
+        };
         let (shared, wanted) = (self.shared.clone(), name.clone());
         let created = off_runtime(move || {
             let created = shared.topics.create(&wanted, partitions as usize);
@@ -79,15 +107,25 @@ impl Session {
 
     pub(super) fn describe_cluster(&self) -> DescribeClusterResponse {
         let (host, port) = self.host_and_port();
-        let broker = DescribeClusterBroker::default().with_broker_id(NODE.into()).with_host(host).with_port(port);
+        let broker = DescribeClusterBroker::default()
+            .with_broker_id(NODE.into())
+            .with_host(host)
+            .with_port(port);
         DescribeClusterResponse::default()
             .with_cluster_id(text(&*self.shared.topics.cluster_id))
             .with_controller_id(NODE.into())
             .with_brokers(vec![broker])
     }
 
-    pub(super) fn describe_configs(&self, request: DescribeConfigsRequest) -> DescribeConfigsResponse {
-        let results = request.resources.into_iter().map(|r| self.configs_of(r)).collect();
+    pub(super) fn describe_configs(
+        &self,
+        request: DescribeConfigsRequest,
+    ) -> DescribeConfigsResponse {
+        let results = request
+            .resources
+            .into_iter()
+            .map(|r| self.configs_of(r))
+            .collect();
         DescribeConfigsResponse::default().with_results(results)
     }
 
@@ -110,14 +148,24 @@ impl Session {
             ("compression.type", "producer".to_owned()),
             ("max.message.bytes", config.limits.message_bytes.to_string()),
             ("message.timestamp.type", "CreateTime".to_owned()),
-            ("retention.bytes", or_all(config.retention.bytes.map(u128::from))),
-            ("retention.ms", or_all(config.retention.time.map(|t| t.as_millis()))),
+            (
+                "retention.bytes",
+                or_all(config.retention.bytes.map(u128::from)),
+            ),
+            (
+                "retention.ms",
+                or_all(config.retention.time.map(|t| t.as_millis())),
+            ),
             ("segment.bytes", config.segment_bytes.to_string()),
         ];
         let wanted = resource.configuration_keys;
         let configs = settings
             .into_iter()
-            .filter(|(name, _)| wanted.as_ref().is_none_or(|w| w.iter().any(|k| k.as_str() == *name)))
+            .filter(|(name, _)| {
+                wanted
+                    .as_ref()
+                    .is_none_or(|w| w.iter().any(|k| k.as_str() == *name))
+            })
             .map(|(name, value)| {
                 let source = 5; // the default
                 DescribeConfigsResourceResult::default()

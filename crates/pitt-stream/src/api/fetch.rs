@@ -22,7 +22,11 @@ const OVERHEAD: usize = 64 << 10;
 
 impl Session {
     /// Answers as soon as `min_bytes` are there or `max_wait_ms` has passed.
-    pub(super) async fn fetch(&mut self, head: Head, request: FetchRequest) -> Result<Reply, Hangup> {
+    pub(super) async fn fetch(
+        &mut self,
+        head: Head,
+        request: FetchRequest,
+    ) -> Result<Reply, Hangup> {
         if request.session_id != 0 {
             // Sessions are never opened, so this one is unknown; the client then asks in full.
             let error = ResponseError::FetchSessionIdNotFound.code();
@@ -36,33 +40,53 @@ impl Session {
             let told = Arc::new(Notify::new());
             watch(&self.shared, &request, &told);
             let (shared, ask) = (Arc::clone(&self.shared), Arc::clone(&request));
-            let budget = usize::try_from(ask.max_bytes).unwrap_or(0).min(shared.config.limits.fetch_bytes);
+            let budget = usize::try_from(ask.max_bytes)
+                .unwrap_or(0)
+                .min(shared.config.limits.fetch_bytes);
             let memory = Arc::clone(&shared);
-            let held = self.unless_gone(memory.answers.hold(budget + OVERHEAD)).await?;
+            let held = self
+                .unless_gone(memory.answers.hold(budget + OVERHEAD))
+                .await?;
             let found = off_runtime(move || read_all(&shared, &ask, budget)).await;
-            let (responses, size, failed) = found.ok_or_else(|| Hangup::Encode("reading failed".to_owned()))?;
+            let (responses, size, failed) =
+                found.ok_or_else(|| Hangup::Encode("reading failed".to_owned()))?;
             if size >= enough || failed || Instant::now() >= until {
                 let reply = head.reply(&FetchResponse::default().with_responses(responses))?;
-                return Ok(Reply { held: Some(held), ..reply });
+                return Ok(Reply {
+                    held: Some(held),
+                    ..reply
+                });
             }
             drop((responses, held));
             // A timeout is no error: the answer is then what there is.
-            let _ = self.unless_gone(tokio::time::timeout_at(until, told.notified())).await?;
+            let _ = self
+                .unless_gone(tokio::time::timeout_at(until, told.notified()))
+                .await?;
         }
     }
 }
 
 fn watch(shared: &Shared, request: &FetchRequest, told: &Arc<Notify>) {
     for topic in &request.topics {
-        let Some(found) = shared.topics.get(&topic.topic.0) else { continue };
-        for log in topic.partitions.iter().filter_map(|p| found.partition(p.partition)) {
+        let Some(found) = shared.topics.get(&topic.topic.0) else {
+            continue;
+        };
+        for log in topic
+            .partitions
+            .iter()
+            .filter_map(|p| found.partition(p.partition))
+        {
             log.watch(told);
         }
     }
 }
 
 /// Reads all partitions asked for: answers, bytes, and whether one failed.
-fn read_all(shared: &Shared, request: &FetchRequest, budget: usize) -> (Vec<FetchableTopicResponse>, usize, bool) {
+fn read_all(
+    shared: &Shared,
+    request: &FetchRequest,
+    budget: usize,
+) -> (Vec<FetchableTopicResponse>, usize, bool) {
     let (mut size, mut failed) = (0, false);
     let mut topics = Vec::with_capacity(request.topics.len());
     for topic in &request.topics {
@@ -77,14 +101,25 @@ fn read_all(shared: &Shared, request: &FetchRequest, budget: usize) -> (Vec<Fetc
             failed |= data.error_code != 0;
             partitions.push(data);
         }
-        topics.push(FetchableTopicResponse::default().with_topic(topic.topic.clone()).with_partitions(partitions));
+        topics.push(
+            FetchableTopicResponse::default()
+                .with_topic(topic.topic.clone())
+                .with_partitions(partitions),
+        );
     }
     (topics, size, failed)
 }
 
 /// Reads one partition. The first one with data gives a batch at least, so that a large one holds nobody up.
-fn read_one(log: &crate::log::Log, ask: &FetchPartition, budget: usize, first: bool) -> PartitionData {
-    let limit = usize::try_from(ask.partition_max_bytes).unwrap_or(0).min(budget);
+fn read_one(
+    log: &crate::log::Log,
+    ask: &FetchPartition,
+    budget: usize,
+    first: bool,
+) -> PartitionData {
+    let limit = usize::try_from(ask.partition_max_bytes)
+        .unwrap_or(0)
+        .min(budget);
     match log.read(ask.fetch_offset, limit, first) {
         Ok(slice) => PartitionData::default()
             .with_partition_index(ask.partition)
@@ -100,7 +135,11 @@ fn read_one(log: &crate::log::Log, ask: &FetchPartition, budget: usize, first: b
             .with_log_start_offset(start),
         // Its segment may just have been dropped; the client asks again and learns of it.
         Err(OutOfRange::Disk(error)) => {
-            tracing::error!("partition {}: cannot read at offset {}: {error}", ask.partition, ask.fetch_offset);
+            tracing::error!(
+                "partition {}: cannot read at offset {}: {error}",
+                ask.partition,
+                ask.fetch_offset
+            );
             refused(ask, ResponseError::KafkaStorageError)
         }
     }

@@ -11,9 +11,10 @@ use kafka_protocol::messages::join_group_response::JoinGroupResponseMember;
 use kafka_protocol::messages::leave_group_response::MemberResponse;
 use kafka_protocol::messages::list_groups_response::ListedGroup;
 use kafka_protocol::messages::{
-    DeleteGroupsRequest, DeleteGroupsResponse, DescribeGroupsRequest, DescribeGroupsResponse, FindCoordinatorRequest,
-    FindCoordinatorResponse, GroupId, HeartbeatRequest, HeartbeatResponse, JoinGroupRequest, JoinGroupResponse,
-    LeaveGroupRequest, LeaveGroupResponse, ListGroupsRequest, ListGroupsResponse, SyncGroupRequest, SyncGroupResponse,
+    DeleteGroupsRequest, DeleteGroupsResponse, DescribeGroupsRequest, DescribeGroupsResponse,
+    FindCoordinatorRequest, FindCoordinatorResponse, GroupId, HeartbeatRequest, HeartbeatResponse,
+    JoinGroupRequest, JoinGroupResponse, LeaveGroupRequest, LeaveGroupResponse, ListGroupsRequest,
+    ListGroupsResponse, SyncGroupRequest, SyncGroupResponse,
 };
 use kafka_protocol::protocol::StrBytes;
 
@@ -25,9 +26,14 @@ const GROUP: i8 = 0;
 
 impl Session {
     /// The coordinator is always here. Transactions have none: refused with an error that ends the client's waiting.
-    pub(super) fn find_coordinator(&self, request: FindCoordinatorRequest, version: i16) -> FindCoordinatorResponse {
+    pub(super) fn find_coordinator(
+        &self,
+        request: FindCoordinatorRequest,
+        version: i16,
+    ) -> FindCoordinatorResponse {
         let (host, port) = self.host_and_port();
-        let error = (request.key_type != GROUP).then_some(ResponseError::TransactionalIdAuthorizationFailed);
+        let error = (request.key_type != GROUP)
+            .then_some(ResponseError::TransactionalIdAuthorizationFailed);
         let message = error.map(|_| text("transactions are not supported"));
         if version < 4 {
             return FindCoordinatorResponse::default()
@@ -64,12 +70,23 @@ impl Session {
             client_id,
             host: self.peer.ip().to_string(),
             session,
-            rebalance: if version == 0 { session } else { millis(request.rebalance_timeout_ms) },
+            rebalance: if version == 0 {
+                session
+            } else {
+                millis(request.rebalance_timeout_ms)
+            },
             protocol_type: request.protocol_type.to_string(),
-            protocols: request.protocols.into_iter().map(|p| (p.name.to_string(), p.metadata)).collect(),
+            protocols: request
+                .protocols
+                .into_iter()
+                .map(|p| (p.name.to_string(), p.metadata))
+                .collect(),
             ask_twice: version >= 4,
         };
-        let unknown = NotJoined { error: ResponseError::UnknownMemberId, member: join.member.clone() };
+        let unknown = NotJoined {
+            error: ResponseError::UnknownMemberId,
+            member: join.member.clone(),
+        };
         let answer = match self.shared.groups.join(join, Instant::now()) {
             Answer::Now(answer) => answer,
             Answer::Later(later) => self.unless_gone(later).await?.unwrap_or(Err(unknown)),
@@ -77,19 +94,32 @@ impl Session {
         Ok(join_response(answer, version))
     }
 
-    pub(super) async fn sync_group(&mut self, request: SyncGroupRequest) -> Result<SyncGroupResponse, Hangup> {
+    pub(super) async fn sync_group(
+        &mut self,
+        request: SyncGroupRequest,
+    ) -> Result<SyncGroupResponse, Hangup> {
         let speaker = Speaker {
             member: &request.member_id,
             instance: request.group_instance_id.as_deref(),
             generation: request.generation_id,
         };
-        let shares = request.assignments.iter().map(|a| (a.member_id.to_string(), a.assignment.clone())).collect();
-        let answer = match self.shared.groups.sync(&request.group_id.0, speaker, shares, Instant::now()) {
-            Answer::Now(answer) => answer,
-            Answer::Later(later) => {
-                self.unless_gone(later).await?.unwrap_or(Err(ResponseError::UnknownMemberId))
-            }
-        };
+        let shares = request
+            .assignments
+            .iter()
+            .map(|a| (a.member_id.to_string(), a.assignment.clone()))
+            .collect();
+        let answer =
+            match self
+                .shared
+                .groups
+                .sync(&request.group_id.0, speaker, shares, Instant::now())
+            {
+                Answer::Now(answer) => answer,
+                Answer::Later(later) => self
+                    .unless_gone(later)
+                    .await?
+                    .unwrap_or(Err(ResponseError::UnknownMemberId)),
+            };
         Ok(match answer {
             Ok(share) => SyncGroupResponse::default()
                 .with_protocol_type(Some(text(share.protocol_type)))
@@ -105,18 +135,29 @@ impl Session {
             instance: request.group_instance_id.as_deref(),
             generation: request.generation_id,
         };
-        let answer = self.shared.groups.heartbeat(&request.group_id.0, speaker, Instant::now());
+        let answer = self
+            .shared
+            .groups
+            .heartbeat(&request.group_id.0, speaker, Instant::now());
         HeartbeatResponse::default().with_error_code(code(answer.err()))
     }
 
-    pub(super) fn leave_group(&self, request: LeaveGroupRequest, version: i16) -> LeaveGroupResponse {
+    pub(super) fn leave_group(
+        &self,
+        request: LeaveGroupRequest,
+        version: i16,
+    ) -> LeaveGroupResponse {
         let groups = &self.shared.groups;
         if version < 3 {
             let left = groups.leave(&request.group_id.0, &request.member_id, None);
             return LeaveGroupResponse::default().with_error_code(code(left.err()));
         }
         let members = request.members.into_iter().map(|m| {
-            let left = groups.leave(&request.group_id.0, &m.member_id, m.group_instance_id.as_deref());
+            let left = groups.leave(
+                &request.group_id.0,
+                &m.member_id,
+                m.group_instance_id.as_deref(),
+            );
             MemberResponse::default()
                 .with_member_id(m.member_id)
                 .with_group_instance_id(m.group_instance_id)
@@ -128,30 +169,50 @@ impl Session {
     pub(super) fn describe_groups(&self, request: DescribeGroupsRequest) -> DescribeGroupsResponse {
         let one = |id: GroupId| {
             let described = self.shared.groups.show(&id.0, describe);
-            described.unwrap_or_else(|| self.without_members(&id.0)).with_group_id(id)
+            described
+                .unwrap_or_else(|| self.without_members(&id.0))
+                .with_group_id(id)
         };
         DescribeGroupsResponse::default().with_groups(request.groups.into_iter().map(one).collect())
     }
 
     fn without_members(&self, group: &str) -> DescribedGroup {
-        let offsets = self.shared.offsets.lock().unwrap_or_else(PoisonError::into_inner);
+        let offsets = self
+            .shared
+            .offsets
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         let known = offsets.of_group(group).next().is_some();
-        DescribedGroup::default().with_group_state(text(if known { State::Empty.name() } else { "Dead" }))
+        DescribedGroup::default().with_group_state(text(if known {
+            State::Empty.name()
+        } else {
+            "Dead"
+        }))
     }
 
     /// Groups with members, and those that have committed offsets.
     pub(super) fn list_groups(&self, request: &ListGroupsRequest) -> ListGroupsResponse {
         let mut listed = self.shared.groups.list();
         {
-            let offsets = self.shared.offsets.lock().unwrap_or_else(PoisonError::into_inner);
-            let silent = offsets.groups().filter(|g| !listed.iter().any(|(id, ..)| id == *g));
-            let silent: Vec<_> = silent.map(|g| (g.clone(), "consumer".to_owned(), State::Empty)).collect();
+            let offsets = self
+                .shared
+                .offsets
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner);
+            let silent = offsets
+                .groups()
+                .filter(|g| !listed.iter().any(|(id, ..)| id == *g));
+            let silent: Vec<_> = silent
+                .map(|g| (g.clone(), "consumer".to_owned(), State::Empty))
+                .collect();
             listed.extend(silent);
         }
         let wanted = &request.states_filter;
         let groups = listed
             .into_iter()
-            .filter(|(_, _, state)| wanted.is_empty() || wanted.iter().any(|w| w.eq_ignore_ascii_case(state.name())))
+            .filter(|(_, _, state)| {
+                wanted.is_empty() || wanted.iter().any(|w| w.eq_ignore_ascii_case(state.name()))
+            })
             .map(|(id, kind, state)| {
                 ListedGroup::default()
                     .with_group_id(text(id).into())
@@ -171,7 +232,11 @@ impl Session {
             } else {
                 Some(ResponseError::GroupAuthorizationFailed)
             };
-            results.push(DeletableGroupResult::default().with_group_id(id).with_error_code(code(error)));
+            results.push(
+                DeletableGroupResult::default()
+                    .with_group_id(id)
+                    .with_error_code(code(error)),
+            );
         }
         DeleteGroupsResponse::default().with_results(results)
     }

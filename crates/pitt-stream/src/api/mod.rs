@@ -67,9 +67,15 @@ pub(crate) struct Session {
 impl Session {
     /// Answers one request; `None` when none is expected.
     pub(crate) async fn answer(&mut self, frame: Frame) -> Result<Option<Reply>, Hangup> {
-        let head = Head { key: frame.key, version: frame.version, correlation: frame.correlation };
+        let head = Head {
+            key: frame.key,
+            version: frame.version,
+            correlation: frame.correlation,
+        };
         let Some(request) = frame.request else {
-            return head.reply(&describe::versions(Some(ResponseError::UnsupportedVersion))).map(Some);
+            return head
+                .reply(&describe::versions(Some(ResponseError::UnsupportedVersion)))
+                .map(Some);
         };
         let reply = match request {
             Request::ApiVersions => head.reply(&describe::versions(None)),
@@ -83,7 +89,12 @@ impl Session {
         reply.map(Some)
     }
 
-    async fn answer_small(&mut self, head: Head, request: Request, client: String) -> Result<Reply, Hangup> {
+    async fn answer_small(
+        &mut self,
+        head: Head,
+        request: Request,
+        client: String,
+    ) -> Result<Reply, Hangup> {
         match request {
             Request::Metadata(r) => head.reply(&self.metadata(r, head.version).await),
             Request::DescribeCluster => head.reply(&self.describe_cluster()),
@@ -109,7 +120,10 @@ impl Session {
     /// Whether this client may change anything but its groups' offsets.
     fn may_write(&self) -> bool {
         let config = &self.shared.config;
-        let by_user = self.sign_in.user().map(|name| config.users.iter().any(|u| u.name == name && u.may_write));
+        let by_user = self
+            .sign_in
+            .user()
+            .map(|name| config.users.iter().any(|u| u.name == name && u.may_write));
         match config.writers {
             Writers::Nobody => false,
             Writers::Loopback => is_loopback(self.peer.ip()) && by_user != Some(false),
@@ -120,7 +134,10 @@ impl Session {
     /// The address told to this client.
     fn host_and_port(&self) -> (StrBytes, i32) {
         let config = &self.shared.config;
-        let host = config.advertised_host.clone().unwrap_or_else(|| canonical(self.local.ip()).to_string());
+        let host = config
+            .advertised_host
+            .clone()
+            .unwrap_or_else(|| canonical(self.local.ip()).to_string());
         let port = config.advertised_port.unwrap_or(self.local.port());
         (StrBytes::from_string(host), i32::from(port))
     }
@@ -152,11 +169,17 @@ impl Head {
         let mut out = BytesMut::with_capacity(size + 64);
         out.put_i32(0);
         let header = ResponseHeader::default().with_correlation_id(self.correlation);
-        header.encode(&mut out, self.key.response_header_version(self.version)).map_err(|e| failed(&e))?;
-        body.encode(&mut out, self.version).map_err(|e| failed(&e))?;
+        header
+            .encode(&mut out, self.key.response_header_version(self.version))
+            .map_err(|e| failed(&e))?;
+        body.encode(&mut out, self.version)
+            .map_err(|e| failed(&e))?;
         let length = i32::try_from(out.len() - 4).map_err(|e| failed(&e))?;
         out[..4].copy_from_slice(&length.to_be_bytes());
-        Ok(Reply { bytes: out.freeze(), held: None })
+        Ok(Reply {
+            bytes: out.freeze(),
+            held: None,
+        })
     }
 }
 

@@ -5,16 +5,20 @@ use std::time::Instant;
 
 use kafka_protocol::ResponseError;
 use kafka_protocol::messages::list_offsets_request::ListOffsetsPartition;
-use kafka_protocol::messages::list_offsets_response::{ListOffsetsPartitionResponse, ListOffsetsTopicResponse};
+use kafka_protocol::messages::list_offsets_response::{
+    ListOffsetsPartitionResponse, ListOffsetsTopicResponse,
+};
 use kafka_protocol::messages::offset_commit_request::OffsetCommitRequestTopic;
-use kafka_protocol::messages::offset_commit_response::{OffsetCommitResponsePartition, OffsetCommitResponseTopic};
+use kafka_protocol::messages::offset_commit_response::{
+    OffsetCommitResponsePartition, OffsetCommitResponseTopic,
+};
 use kafka_protocol::messages::offset_fetch_response::{
-    OffsetFetchResponseGroup, OffsetFetchResponsePartition, OffsetFetchResponsePartitions, OffsetFetchResponseTopic,
-    OffsetFetchResponseTopics,
+    OffsetFetchResponseGroup, OffsetFetchResponsePartition, OffsetFetchResponsePartitions,
+    OffsetFetchResponseTopic, OffsetFetchResponseTopics,
 };
 use kafka_protocol::messages::{
-    ListOffsetsRequest, ListOffsetsResponse, OffsetCommitRequest, OffsetCommitResponse, OffsetFetchRequest,
-    OffsetFetchResponse, TopicName,
+    ListOffsetsRequest, ListOffsetsResponse, OffsetCommitRequest, OffsetCommitResponse,
+    OffsetFetchRequest, OffsetFetchResponse, TopicName,
 };
 
 use super::{EPOCH, Session, code, off_runtime, text};
@@ -40,9 +44,16 @@ impl Session {
         let listed = off_runtime(move || {
             let topic = |t: kafka_protocol::messages::list_offsets_request::ListOffsetsTopic| {
                 let found = shared.topics.get(&t.name.0);
-                let one = |p: &ListOffsetsPartition| list_one(found.as_ref().and_then(|t| t.partition(p.partition_index)), p);
+                let one = |p: &ListOffsetsPartition| {
+                    list_one(
+                        found.as_ref().and_then(|t| t.partition(p.partition_index)),
+                        p,
+                    )
+                };
                 let partitions = t.partitions.iter().map(one).collect();
-                ListOffsetsTopicResponse::default().with_name(t.name).with_partitions(partitions)
+                ListOffsetsTopicResponse::default()
+                    .with_name(t.name)
+                    .with_partitions(partitions)
             };
             request.topics.into_iter().map(topic).collect()
         });
@@ -57,22 +68,19 @@ impl Session {
             instance: request.group_instance_id.as_deref(),
             generation: request.generation_id_or_member_epoch,
         };
-        let mut error = self.shared.groups.may_commit(&group, speaker, Instant::now()).err();
+        let mut error = self
+            .shared
+            .groups
+            .may_commit(&group, speaker, Instant::now())
+            .err();
         let mut commits = Vec::new();
-        let topics: Vec<_> = request.topics.iter().map(|t| self.judge_commits(t, error, &mut commits)).collect();
+        let topics: Vec<_> = request
+            .topics
+            .iter()
+            .map(|t| self.judge_commits(t, error, &mut commits))
+            .collect();
         if error.is_none() {
-            let shared = Arc::clone(&self.shared);
-            let done = off_runtime(move || {
-                let mut offsets = shared.offsets.lock().unwrap_or_else(PoisonError::into_inner);
-                if offsets.count() + commits.len() > shared.config.limits.committed_offsets {
-                    return Err(ResponseError::PolicyViolation);
-                }
-                offsets.commit(&group, commits).map_err(|e| {
-                    tracing::error!("group `{group}`: cannot keep its offsets: {e}");
-                    ResponseError::KafkaStorageError
-                })
-            });
-            error = done.await.map_or(Some(ResponseError::UnknownServerError), Result::err);
+            error = self.keep(group, commits).await.err();
         }
         let answer = |name: &TopicName, partitions: Vec<(i32, Option<ResponseError>)>| {
             let one = |(index, own): (i32, Option<ResponseError>)| {
@@ -84,8 +92,35 @@ impl Session {
                 .with_name(name.clone())
                 .with_partitions(partitions.into_iter().map(one).collect())
         };
-        let topics = request.topics.iter().zip(topics).map(|(t, p)| answer(&t.name, p)).collect();
+        let topics = request
+            .topics
+            .iter()
+            .zip(topics)
+            .map(|(t, p)| answer(&t.name, p))
+            .collect();
         OffsetCommitResponse::default().with_topics(topics)
+    }
+
+    async fn keep(
+        &self,
+        group: String,
+        commits: Vec<((String, i32), Committed)>,
+    ) -> Result<(), ResponseError> {
+        let shared = Arc::clone(&self.shared);
+        let done = off_runtime(move || {
+            let mut offsets = shared
+                .offsets
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner);
+            if offsets.count() + commits.len() > shared.config.limits.committed_offsets {
+                return Err(ResponseError::PolicyViolation);
+            }
+            offsets.commit(&group, commits).map_err(|e| {
+                tracing::error!("group `{group}`: cannot keep its offsets: {e}");
+                ResponseError::KafkaStorageError
+            })
+        });
+        done.await.unwrap_or(Err(ResponseError::UnknownServerError))
     }
 
     /// Sorts the partitions of a commit into those to keep and those that are refused.
@@ -98,7 +133,9 @@ impl Session {
         let found = self.shared.topics.get(&topic.name.0);
         let mut judged = Vec::with_capacity(topic.partitions.len());
         for p in &topic.partitions {
-            let known = found.as_ref().is_some_and(|t| t.partition(p.partition_index).is_some());
+            let known = found
+                .as_ref()
+                .is_some_and(|t| t.partition(p.partition_index).is_some());
             let note = p.committed_metadata.as_ref().map(ToString::to_string);
             let own = if !known {
                 Some(ResponseError::UnknownTopicOrPartition)
@@ -108,7 +145,11 @@ impl Session {
                 None
             };
             if own.is_none() && error.is_none() {
-                let committed = Committed { offset: p.committed_offset, epoch: p.committed_leader_epoch, metadata: note };
+                let committed = Committed {
+                    offset: p.committed_offset,
+                    epoch: p.committed_leader_epoch,
+                    metadata: note,
+                };
                 commits.push(((topic.name.0.to_string(), p.partition_index), committed));
             }
             judged.push((p.partition_index, own));
@@ -116,25 +157,54 @@ impl Session {
         judged
     }
 
-    pub(super) fn offset_fetch(&self, request: OffsetFetchRequest, version: i16) -> OffsetFetchResponse {
+    pub(super) fn offset_fetch(
+        &self,
+        request: OffsetFetchRequest,
+        version: i16,
+    ) -> OffsetFetchResponse {
         if version < 8 {
-            let wanted = request.topics.map(|t| t.into_iter().map(|t| (t.name, t.partition_indexes)).collect());
-            let topics = self.kept(&request.group_id.0, wanted).into_iter().map(old_topic).collect();
+            let wanted = request.topics.map(|t| {
+                t.into_iter()
+                    .map(|t| (t.name, t.partition_indexes))
+                    .collect()
+            });
+            let topics = self
+                .kept(&request.group_id.0, wanted)
+                .into_iter()
+                .map(old_topic)
+                .collect();
             return OffsetFetchResponse::default().with_topics(topics);
         }
         let groups = request.groups.into_iter().map(|g| {
-            let wanted = g.topics.map(|t| t.into_iter().map(|t| (t.name, t.partition_indexes)).collect());
-            let topics = self.kept(&g.group_id.0, wanted).into_iter().map(new_topic).collect();
-            OffsetFetchResponseGroup::default().with_group_id(g.group_id).with_topics(topics)
+            let wanted = g.topics.map(|t| {
+                t.into_iter()
+                    .map(|t| (t.name, t.partition_indexes))
+                    .collect()
+            });
+            let topics = self
+                .kept(&g.group_id.0, wanted)
+                .into_iter()
+                .map(new_topic)
+                .collect();
+            OffsetFetchResponseGroup::default()
+                .with_group_id(g.group_id)
+                .with_topics(topics)
         });
         OffsetFetchResponse::default().with_groups(groups.collect())
     }
 
     fn kept(&self, group: &str, wanted: Wanted) -> Kept {
-        let offsets = self.shared.offsets.lock().unwrap_or_else(PoisonError::into_inner);
+        let offsets = self
+            .shared
+            .offsets
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         if let Some(wanted) = wanted {
             let of = |(name, partitions): (TopicName, Vec<i32>)| {
-                let kept = partitions.into_iter().map(|p| (p, offsets.get(group, &name.0, p).cloned())).collect();
+                let kept = partitions
+                    .into_iter()
+                    .map(|p| (p, offsets.get(group, &name.0, p).cloned()))
+                    .collect();
                 (name, kept)
             };
             return wanted.into_iter().map(of).collect();
@@ -160,10 +230,14 @@ fn old_topic((name, kept): (TopicName, Vec<(i32, Option<Committed>)>)) -> Offset
             .with_committed_leader_epoch(epoch)
             .with_metadata(Some(text(note)))
     };
-    OffsetFetchResponseTopic::default().with_name(name).with_partitions(kept.into_iter().map(one).collect())
+    OffsetFetchResponseTopic::default()
+        .with_name(name)
+        .with_partitions(kept.into_iter().map(one).collect())
 }
 
-fn new_topic((name, kept): (TopicName, Vec<(i32, Option<Committed>)>)) -> OffsetFetchResponseTopics {
+fn new_topic(
+    (name, kept): (TopicName, Vec<(i32, Option<Committed>)>),
+) -> OffsetFetchResponseTopics {
     let one = |(index, committed): (i32, Option<Committed>)| {
         let (offset, epoch, note) = parts(committed);
         OffsetFetchResponsePartitions::default()
@@ -172,12 +246,16 @@ fn new_topic((name, kept): (TopicName, Vec<(i32, Option<Committed>)>)) -> Offset
             .with_committed_leader_epoch(epoch)
             .with_metadata(Some(text(note)))
     };
-    OffsetFetchResponseTopics::default().with_name(name).with_partitions(kept.into_iter().map(one).collect())
+    OffsetFetchResponseTopics::default()
+        .with_name(name)
+        .with_partitions(kept.into_iter().map(one).collect())
 }
 
 /// What is told of a committed offset; -1 when there is none.
 fn parts(committed: Option<Committed>) -> (i64, i32, String) {
-    committed.map_or((-1, -1, String::new()), |c| (c.offset, c.epoch, c.metadata.unwrap_or_default()))
+    committed.map_or((-1, -1, String::new()), |c| {
+        (c.offset, c.epoch, c.metadata.unwrap_or_default())
+    })
 }
 
 fn list_one(log: Option<&Log>, ask: &ListOffsetsPartition) -> ListOffsetsPartitionResponse {
@@ -199,7 +277,10 @@ fn list_one(log: Option<&Log>, ask: &ListOffsetsPartition) -> ListOffsetsPartiti
         Ok(Some((timestamp, offset))) => answer.with_timestamp(timestamp).with_offset(offset),
         Ok(None) => answer,
         Err(error) => {
-            tracing::error!("partition {}: cannot look for a time: {error}", ask.partition_index);
+            tracing::error!(
+                "partition {}: cannot look for a time: {error}",
+                ask.partition_index
+            );
             answer.with_error_code(ResponseError::KafkaStorageError.code())
         }
     }

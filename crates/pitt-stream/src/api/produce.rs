@@ -16,7 +16,11 @@ use crate::server::Shared;
 impl Session {
     /// Appends; the answer tells each batch's offset. With `acks` 0 there is none, and an error ends the connection,
     /// as producers expect.
-    pub(super) async fn produce(&self, head: Head, request: ProduceRequest) -> Result<Option<Reply>, Hangup> {
+    pub(super) async fn produce(
+        &self,
+        head: Head,
+        request: ProduceRequest,
+    ) -> Result<Option<Reply>, Hangup> {
         let (shared, may_write, acks) = (Arc::clone(&self.shared), self.may_write(), request.acks);
         let refusal = if request.transactional_id.is_some() {
             Some(ResponseError::TransactionalIdAuthorizationFailed)
@@ -27,18 +31,38 @@ impl Session {
         };
         let topics = request.topic_data;
         let done = off_runtime(move || {
-            topics.into_iter().map(|t| produce_topic(&shared, t, refusal)).collect::<Vec<_>>()
+            topics
+                .into_iter()
+                .map(|t| produce_topic(&shared, t, refusal))
+                .collect::<Vec<_>>()
         });
-        let responses = done.await.ok_or_else(|| Hangup::Encode("appending failed".to_owned()))?;
+        let responses = done
+            .await
+            .ok_or_else(|| Hangup::Encode("appending failed".to_owned()))?;
         if acks != 0 {
-            return head.reply(&ProduceResponse::default().with_responses(responses)).map(Some);
+            return head
+                .reply(&ProduceResponse::default().with_responses(responses))
+                .map(Some);
         }
-        let failed = responses.iter().flat_map(|t| &t.partition_responses).any(|p| p.error_code != 0);
-        if failed { Err(Hangup::Encode("records sent with acks=0 were refused".to_owned())) } else { Ok(None) }
+        let failed = responses
+            .iter()
+            .flat_map(|t| &t.partition_responses)
+            .any(|p| p.error_code != 0);
+        if failed {
+            Err(Hangup::Encode(
+                "records sent with acks=0 were refused".to_owned(),
+            ))
+        } else {
+            Ok(None)
+        }
     }
 }
 
-fn produce_topic(shared: &Shared, topic: TopicProduceData, refusal: Option<ResponseError>) -> TopicProduceResponse {
+fn produce_topic(
+    shared: &Shared,
+    topic: TopicProduceData,
+    refusal: Option<ResponseError>,
+) -> TopicProduceResponse {
     let found = shared.topics.get(&topic.name.0);
     let partitions = topic.partition_data.into_iter().map(|data| {
         let response = PartitionProduceResponse::default()
@@ -52,15 +76,21 @@ fn produce_topic(shared: &Shared, topic: TopicProduceData, refusal: Option<Respo
             return response.with_error_code(ResponseError::UnknownTopicOrPartition.code());
         };
         match log.append(&data.records.unwrap_or_else(Bytes::new)) {
-            Ok(Appended { offset, start }) => response.with_base_offset(offset).with_log_start_offset(start),
+            Ok(Appended { offset, start }) => response
+                .with_base_offset(offset)
+                .with_log_start_offset(start),
             Err(error) => {
                 log_refusal(&topic.name.0, data.index, &error);
-                response.with_error_code(code_of(&error).code()).with_error_message(Some(text(error.to_string())))
+                response
+                    .with_error_code(code_of(&error).code())
+                    .with_error_message(Some(text(error.to_string())))
             }
         }
     });
     let partitions = partitions.collect();
-    TopicProduceResponse::default().with_name(topic.name).with_partition_responses(partitions)
+    TopicProduceResponse::default()
+        .with_name(topic.name)
+        .with_partition_responses(partitions)
 }
 
 fn log_refusal(topic: &str, partition: i32, error: &AppendError) {
@@ -73,7 +103,9 @@ fn log_refusal(topic: &str, partition: i32, error: &AppendError) {
 
 fn code_of(error: &AppendError) -> ResponseError {
     match error {
-        AppendError::Batch(BatchError::Length | BatchError::Checksum) => ResponseError::CorruptMessage,
+        AppendError::Batch(BatchError::Length | BatchError::Checksum) => {
+            ResponseError::CorruptMessage
+        }
         AppendError::Batch(BatchError::Magic(_)) => ResponseError::UnsupportedForMessageFormat,
         AppendError::Batch(BatchError::Transactional) => ResponseError::InvalidTxnState,
         AppendError::Batch(BatchError::Inconsistent) => ResponseError::InvalidRecord,

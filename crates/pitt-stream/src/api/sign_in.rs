@@ -33,7 +33,11 @@ enum Step {
 
 impl SignIn {
     pub(crate) fn new(credentials: Arc<Credentials>) -> Self {
-        let step = if credentials.required() { Step::Begin } else { Step::NotNeeded };
+        let step = if credentials.required() {
+            Step::Begin
+        } else {
+            Step::NotNeeded
+        };
         Self { credentials, step }
     }
 
@@ -72,11 +76,20 @@ impl SignIn {
 }
 
 impl Session {
-    pub(super) fn sasl_handshake(&mut self, request: &SaslHandshakeRequest) -> SaslHandshakeResponse {
-        let offered = if self.sign_in.credentials.required() { &Mechanism::ALL[..] } else { &[] };
+    pub(super) fn sasl_handshake(
+        &mut self,
+        request: &SaslHandshakeRequest,
+    ) -> SaslHandshakeResponse {
+        let offered = if self.sign_in.credentials.required() {
+            &Mechanism::ALL[..]
+        } else {
+            &[]
+        };
         let names = offered.iter().map(|m| text(m.name())).collect();
         let response = SaslHandshakeResponse::default().with_mechanisms(names);
-        let chosen = offered.iter().find(|m| m.name() == request.mechanism.as_str());
+        let chosen = offered
+            .iter()
+            .find(|m| m.name() == request.mechanism.as_str());
         match (&self.sign_in.step, chosen) {
             (Step::Begin | Step::Chosen(_), Some(mechanism)) => {
                 self.sign_in.step = Step::Chosen(*mechanism);
@@ -89,7 +102,10 @@ impl Session {
         }
     }
 
-    pub(super) async fn sasl_authenticate(&mut self, request: &SaslAuthenticateRequest) -> SaslAuthenticateResponse {
+    pub(super) async fn sasl_authenticate(
+        &mut self,
+        request: &SaslAuthenticateRequest,
+    ) -> SaslAuthenticateResponse {
         if let Some(answer) = self.sign_in.advance(&request.auth_bytes) {
             self.signed_in.store(self.sign_in.done(), Ordering::Relaxed);
             return SaslAuthenticateResponse::default().with_auth_bytes(answer);
@@ -98,6 +114,8 @@ impl Session {
         tokio::time::sleep(PENALTY).await;
         SaslAuthenticateResponse::default()
             .with_error_code(ResponseError::SaslAuthenticationFailed.code())
-            .with_error_message(Some(text("signing in failed: wrong user, password or step")))
+            .with_error_message(Some(text(
+                "signing in failed: wrong user, password or step",
+            )))
     }
 }

@@ -3,6 +3,7 @@
 //! The classic protocol: members join, one of them leads and divides the partitions, all fetch their share, then beat.
 //! The server never looks into members' metadata and assignments.
 
+mod member;
 mod state;
 #[cfg(test)]
 mod tests;
@@ -18,7 +19,8 @@ use tokio::sync::oneshot;
 pub(crate) use state::{Group, State};
 
 /// Session timeouts that members may ask for.
-const SESSION: std::ops::RangeInclusive<Duration> = Duration::from_millis(100)..=Duration::from_hours(1);
+const SESSION: std::ops::RangeInclusive<Duration> =
+    Duration::from_millis(100)..=Duration::from_hours(1);
 
 /// A member's wish to join.
 #[derive(Clone, Debug)]
@@ -94,12 +96,22 @@ pub(crate) struct Groups {
 
 impl Groups {
     pub(crate) fn new(initial_delay: Duration, max_groups: usize, max_members: usize) -> Self {
-        Self { by_id: Mutex::default(), initial_delay, max_groups, max_members }
+        Self {
+            by_id: Mutex::default(),
+            initial_delay,
+            max_groups,
+            max_members,
+        }
     }
 
     /// A member joins or joins again.
     pub(crate) fn join(&self, join: Join, now: Instant) -> Answer<JoinAnswer> {
-        let refuse = |error| Answer::Now(Err(NotJoined { error, member: join.member.clone() }));
+        let refuse = |error| {
+            Answer::Now(Err(NotJoined {
+                error,
+                member: join.member.clone(),
+            }))
+        };
         if !valid_id(&join.group) {
             return refuse(ResponseError::InvalidGroupId);
         }
@@ -131,18 +143,39 @@ impl Groups {
         }
     }
 
-    pub(crate) fn heartbeat(&self, group: &str, speaker: Speaker<'_>, now: Instant) -> Result<(), ResponseError> {
+    pub(crate) fn heartbeat(
+        &self,
+        group: &str,
+        speaker: Speaker<'_>,
+        now: Instant,
+    ) -> Result<(), ResponseError> {
         let mut groups = self.lock();
-        groups.get_mut(group).ok_or(ResponseError::UnknownMemberId)?.heartbeat(speaker, now)
+        groups
+            .get_mut(group)
+            .ok_or(ResponseError::UnknownMemberId)?
+            .heartbeat(speaker, now)
     }
 
-    pub(crate) fn leave(&self, group: &str, member: &str, instance: Option<&str>) -> Result<(), ResponseError> {
+    pub(crate) fn leave(
+        &self,
+        group: &str,
+        member: &str,
+        instance: Option<&str>,
+    ) -> Result<(), ResponseError> {
         let mut groups = self.lock();
-        groups.get_mut(group).ok_or(ResponseError::UnknownMemberId)?.leave(member, instance)
+        groups
+            .get_mut(group)
+            .ok_or(ResponseError::UnknownMemberId)?
+            .leave(member, instance)
     }
 
     /// Whether `speaker` may commit offsets now. Who is in no group may, while the group has no members.
-    pub(crate) fn may_commit(&self, group: &str, speaker: Speaker<'_>, now: Instant) -> Result<(), ResponseError> {
+    pub(crate) fn may_commit(
+        &self,
+        group: &str,
+        speaker: Speaker<'_>,
+        now: Instant,
+    ) -> Result<(), ResponseError> {
         if !valid_id(group) {
             return Err(ResponseError::InvalidGroupId);
         }
@@ -182,7 +215,10 @@ impl Groups {
     /// Ids, protocol types and states of all groups.
     pub(crate) fn list(&self) -> Vec<(String, String, State)> {
         let groups = self.lock();
-        groups.iter().map(|(id, g)| (id.clone(), g.protocol_type().to_owned(), g.state())).collect()
+        groups
+            .iter()
+            .map(|(id, g)| (id.clone(), g.protocol_type().to_owned(), g.state()))
+            .collect()
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<String, Group>> {

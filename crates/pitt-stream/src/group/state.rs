@@ -5,9 +5,9 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use kafka_protocol::ResponseError;
-use ring::rand::{SecureRandom, SystemRandom};
 use tokio::sync::oneshot;
 
+use super::member::{Member, new_id};
 use super::{Answer, Join, JoinAnswer, Joined, NotJoined, Share, ShareAnswer, Speaker};
 
 /// Where a group stands between two assignments.
@@ -36,22 +36,6 @@ impl State {
     }
 }
 
-/// A member of a group.
-#[derive(Debug)]
-pub(crate) struct Member {
-    pub(crate) instance: Option<String>,
-    pub(crate) client_id: String,
-    pub(crate) host: String,
-    pub(crate) protocols: Vec<(String, Bytes)>,
-    pub(crate) share: Bytes,
-    session: Duration,
-    rebalance: Duration,
-    /// Silent until then, it is gone.
-    deadline: Instant,
-    joining: Option<oneshot::Sender<JoinAnswer>>,
-    syncing: Option<oneshot::Sender<ShareAnswer>>,
-}
-
 /// A group of consumers.
 #[derive(Debug, Default)]
 pub(crate) struct Group {
@@ -69,7 +53,13 @@ pub(crate) struct Group {
 }
 
 impl Group {
-    pub(super) fn join(&mut self, join: Join, delay: Duration, max: usize, now: Instant) -> Answer<JoinAnswer> {
+    pub(super) fn join(
+        &mut self,
+        join: Join,
+        delay: Duration,
+        max: usize,
+        now: Instant,
+    ) -> Answer<JoinAnswer> {
         let (id, join) = match self.admit(join, max, now) {
             Ok(admitted) => admitted,
             Err(refusal) => return Answer::Now(Err(refusal)),
@@ -80,8 +70,13 @@ impl Group {
         let first = self.state == State::Empty;
         self.protocol_type.clone_from(&join.protocol_type);
         let (sender, receiver) = oneshot::channel();
-        let share = self.members.remove(&id).map(|m| m.share).unwrap_or_default();
-        self.members.insert(id, Member::new(join, share, sender, now));
+        let share = self
+            .members
+            .remove(&id)
+            .map(|m| m.share)
+            .unwrap_or_default();
+        self.members
+            .insert(id, Member::new(join, share, sender, now));
         if first {
             self.not_before = Some(now + delay);
         }
@@ -92,11 +87,20 @@ impl Group {
 
     /// Finds out who is joining: its id, or why not.
     fn admit(&mut self, join: Join, max: usize, now: Instant) -> Result<(String, Join), NotJoined> {
-        let refuse = |error, member: &str| Err(NotJoined { error, member: member.to_owned() });
+        let refuse = |error, member: &str| {
+            Err(NotJoined {
+                error,
+                member: member.to_owned(),
+            })
+        };
         if !self.accepts(&join) {
             return refuse(ResponseError::InconsistentGroupProtocol, &join.member);
         }
-        if let Some(known) = join.instance.as_deref().and_then(|i| self.member_of_instance(i)) {
+        if let Some(known) = join
+            .instance
+            .as_deref()
+            .and_then(|i| self.member_of_instance(i))
+        {
             return self.admit_instance(known, join);
         }
         if self.members.contains_key(&join.member) {
@@ -126,7 +130,10 @@ impl Group {
             return Ok((known, join));
         }
         if !join.member.is_empty() {
-            return Err(NotJoined { error: ResponseError::FencedInstanceId, member: join.member });
+            return Err(NotJoined {
+                error: ResponseError::FencedInstanceId,
+                member: join.member,
+            });
         }
         let id = new_id(&join.client_id);
         if let Some(mut old) = self.members.remove(&known) {
@@ -140,26 +147,44 @@ impl Group {
         if self.members.is_empty() {
             return true;
         }
-        let others: Vec<_> = self.members.iter().filter(|(id, _)| **id != join.member).map(|(_, m)| m).collect();
-        let shared = |(name, _): &(String, Bytes)| others.iter().all(|m| m.metadata(name).is_some());
+        let others: Vec<_> = self
+            .members
+            .iter()
+            .filter(|(id, _)| **id != join.member)
+            .map(|(_, m)| m)
+            .collect();
+        let shared =
+            |(name, _): &(String, Bytes)| others.iter().all(|m| m.metadata(name).is_some());
         join.protocol_type == self.protocol_type && join.protocols.iter().any(shared)
     }
 
     /// The answer for a member that asks again without having changed, while nothing is to be rebalanced.
-    fn joined_already(&mut self, id: &str, join: &Join, now: Instant) -> Option<Answer<JoinAnswer>> {
+    fn joined_already(
+        &mut self,
+        id: &str,
+        join: &Join,
+        now: Instant,
+    ) -> Option<Answer<JoinAnswer>> {
         let settled = match self.state {
             State::Stable => id != self.leader,
             State::Dividing => true,
             State::Empty | State::Joining => false,
         };
-        let member = self.members.get_mut(id).filter(|m| settled && m.protocols == join.protocols)?;
+        let member = self
+            .members
+            .get_mut(id)
+            .filter(|m| settled && m.protocols == join.protocols)?;
         member.heard(now);
         Some(Answer::Now(Ok(self.joined(id))))
     }
 
     fn joined(&self, id: &str) -> Joined {
         let of = |(id, m): (&String, &Member)| {
-            (id.clone(), m.instance.clone(), m.metadata(&self.protocol).cloned().unwrap_or_default())
+            (
+                id.clone(),
+                m.instance.clone(),
+                m.metadata(&self.protocol).cloned().unwrap_or_default(),
+            )
         };
         Joined {
             generation: self.generation,
@@ -167,7 +192,11 @@ impl Group {
             protocol: self.protocol.clone(),
             leader: self.leader.clone(),
             member: id.to_owned(),
-            members: if id == self.leader { self.members.iter().map(of).collect() } else { Vec::new() },
+            members: if id == self.leader {
+                self.members.iter().map(of).collect()
+            } else {
+                Vec::new()
+            },
         }
     }
 
@@ -185,7 +214,12 @@ impl Group {
             member.answer_sync(Err(ResponseError::RebalanceInProgress));
         }
         self.state = State::Joining;
-        let longest = self.members.values().map(|m| m.rebalance).max().unwrap_or_default();
+        let longest = self
+            .members
+            .values()
+            .map(|m| m.rebalance)
+            .max()
+            .unwrap_or_default();
         self.not_after = Some(now + longest);
     }
 
@@ -195,7 +229,8 @@ impl Group {
             return;
         }
         let late = self.not_after.is_some_and(|t| now >= t);
-        let complete = self.expected.is_empty() && self.members.values().all(|m| m.joining.is_some());
+        let complete =
+            self.expected.is_empty() && self.members.values().all(|m| m.joining.is_some());
         if !late && !complete {
             return;
         }
@@ -210,7 +245,12 @@ impl Group {
             self.leader = self.members.keys().next().cloned().unwrap_or_default();
         }
         self.state = State::Dividing;
-        self.not_after = self.members.values().map(|m| m.rebalance).max().map(|t| now + t);
+        self.not_after = self
+            .members
+            .values()
+            .map(|m| m.rebalance)
+            .max()
+            .map(|t| now + t);
         self.answer_joins(now);
     }
 
@@ -234,7 +274,11 @@ impl Group {
                 *votes.entry(name).or_default() += 1;
             }
         }
-        votes.into_iter().max_by_key(|(_, n)| *n).map(|(name, _)| name.to_owned()).unwrap_or_default()
+        votes
+            .into_iter()
+            .max_by_key(|(_, n)| *n)
+            .map(|(name, _)| name.to_owned())
+            .unwrap_or_default()
     }
 
     pub(super) fn sync(
@@ -278,24 +322,52 @@ impl Group {
     }
 
     fn share(&self, id: &str) -> Share {
-        let assignment = self.members.get(id).map(|m| m.share.clone()).unwrap_or_default();
-        Share { protocol_type: self.protocol_type.clone(), protocol: self.protocol.clone(), assignment }
+        let assignment = self
+            .members
+            .get(id)
+            .map(|m| m.share.clone())
+            .unwrap_or_default();
+        Share {
+            protocol_type: self.protocol_type.clone(),
+            protocol: self.protocol.clone(),
+            assignment,
+        }
     }
 
-    pub(super) fn heartbeat(&mut self, speaker: Speaker<'_>, now: Instant) -> Result<(), ResponseError> {
+    pub(super) fn heartbeat(
+        &mut self,
+        speaker: Speaker<'_>,
+        now: Instant,
+    ) -> Result<(), ResponseError> {
         self.hear(speaker, now)?;
-        if self.state == State::Joining { Err(ResponseError::RebalanceInProgress) } else { Ok(()) }
+        if self.state == State::Joining {
+            Err(ResponseError::RebalanceInProgress)
+        } else {
+            Ok(())
+        }
     }
 
-    pub(super) fn may_commit(&mut self, speaker: Speaker<'_>, now: Instant) -> Result<(), ResponseError> {
+    pub(super) fn may_commit(
+        &mut self,
+        speaker: Speaker<'_>,
+        now: Instant,
+    ) -> Result<(), ResponseError> {
         if speaker.generation < 0 && self.members.is_empty() {
             return Ok(());
         }
         self.hear(speaker, now)?;
-        if self.state == State::Dividing { Err(ResponseError::RebalanceInProgress) } else { Ok(()) }
+        if self.state == State::Dividing {
+            Err(ResponseError::RebalanceInProgress)
+        } else {
+            Ok(())
+        }
     }
 
-    pub(super) fn leave(&mut self, member: &str, instance: Option<&str>) -> Result<(), ResponseError> {
+    pub(super) fn leave(
+        &mut self,
+        member: &str,
+        instance: Option<&str>,
+    ) -> Result<(), ResponseError> {
         let known = instance.and_then(|i| self.member_of_instance(i));
         let id = match (&known, member) {
             (Some(known), "") => known.clone(),
@@ -305,7 +377,9 @@ impl Group {
         if self.expected.remove(&id).is_some() {
             return Ok(());
         }
-        self.members.remove(&id).ok_or(ResponseError::UnknownMemberId)?;
+        self.members
+            .remove(&id)
+            .ok_or(ResponseError::UnknownMemberId)?;
         let now = Instant::now();
         self.rebalance(now);
         self.try_complete(now);
@@ -319,7 +393,10 @@ impl Group {
             return Err(ResponseError::FencedInstanceId);
         }
         let generation = self.generation;
-        let member = self.members.get_mut(speaker.member).ok_or(ResponseError::UnknownMemberId)?;
+        let member = self
+            .members
+            .get_mut(speaker.member)
+            .ok_or(ResponseError::UnknownMemberId)?;
         if speaker.generation != generation {
             return Err(ResponseError::IllegalGeneration);
         }
@@ -349,7 +426,10 @@ impl Group {
     }
 
     fn member_of_instance(&self, instance: &str) -> Option<String> {
-        self.members.iter().find(|(_, m)| m.instance.as_deref() == Some(instance)).map(|(id, _)| id.clone())
+        self.members
+            .iter()
+            .find(|(_, m)| m.instance.as_deref() == Some(instance))
+            .map(|(id, _)| id.clone())
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -375,62 +455,4 @@ impl Group {
     pub(crate) fn members(&self) -> &BTreeMap<String, Member> {
         &self.members
     }
-}
-
-impl Member {
-    fn new(join: Join, share: Bytes, joining: oneshot::Sender<JoinAnswer>, now: Instant) -> Self {
-        let own = |(name, data): (String, Bytes)| (name, Bytes::copy_from_slice(&data));
-        Self {
-            instance: join.instance,
-            client_id: join.client_id,
-            host: join.host,
-            protocols: join.protocols.into_iter().map(own).collect(),
-            share,
-            session: join.session,
-            rebalance: join.rebalance.max(join.session),
-            deadline: now + join.session,
-            joining: Some(joining),
-            syncing: None,
-        }
-    }
-
-    pub(crate) fn metadata(&self, protocol: &str) -> Option<&Bytes> {
-        self.protocols.iter().find(|(name, _)| name == protocol).map(|(_, data)| data)
-    }
-
-    fn heard(&mut self, now: Instant) {
-        self.deadline = now + self.session;
-    }
-
-    /// Silent too long, and not waiting on a living connection.
-    fn is_gone(&self, now: Instant) -> bool {
-        let waits = self.joining.as_ref().is_some_and(|w| !w.is_closed())
-            || self.syncing.as_ref().is_some_and(|w| !w.is_closed());
-        now >= self.deadline && !waits
-    }
-
-    fn answer_sync(&mut self, answer: ShareAnswer) {
-        if let Some(waiting) = self.syncing.take() {
-            // Who went away meanwhile will miss its heartbeat.
-            let _ = waiting.send(answer);
-        }
-    }
-
-    fn refuse(&mut self, error: ResponseError) {
-        self.answer_sync(Err(error));
-        if let Some(waiting) = self.joining.take() {
-            let _ = waiting.send(Err(NotJoined { error, member: String::new() }));
-        }
-    }
-}
-
-fn new_id(client_id: &str) -> String {
-    let mut random = [0; 16];
-    // Without randomness ids could repeat; the clock is then better than nothing.
-    if SystemRandom::new().fill(&mut random).is_err() {
-        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-        random = now.as_nanos().to_be_bytes();
-    }
-    let client: String = client_id.chars().take(100).collect();
-    format!("{client}-{:032x}", u128::from_be_bytes(random))
 }

@@ -32,7 +32,11 @@ fn later<T>(answer: Answer<T>) -> oneshot::Receiver<T> {
 }
 
 fn speaker(joined: &Joined) -> Speaker<'_> {
-    Speaker { member: &joined.member, instance: None, generation: joined.generation }
+    Speaker {
+        member: &joined.member,
+        instance: None,
+        generation: joined.generation,
+    }
 }
 
 /// Two members, synced: (leader, follower, time).
@@ -41,12 +45,18 @@ fn stable(groups: &Groups, now: Instant) -> (Joined, Joined, Instant) {
     assert!(a.try_recv().is_err(), "waits for further members");
     let now = now + 200 * T;
     groups.tick(now);
-    let (a, b) = (a.try_recv().unwrap().unwrap(), b.try_recv().unwrap().unwrap());
+    let (a, b) = (
+        a.try_recv().unwrap().unwrap(),
+        b.try_recv().unwrap().unwrap(),
+    );
     let (leader, follower) = if a.members.is_empty() { (b, a) } else { (a, b) };
     assert_eq!(leader.members.len(), 2);
     let mut waiting = later(groups.sync("g", speaker(&follower), HashMap::new(), now));
     let shares = HashMap::from([(follower.member.clone(), Bytes::from_static(b"yours"))]);
-    assert!(matches!(groups.sync("g", speaker(&leader), shares, now), Answer::Now(Ok(_))));
+    assert!(matches!(
+        groups.sync("g", speaker(&leader), shares, now),
+        Answer::Now(Ok(_))
+    ));
     assert_eq!(waiting.try_recv().unwrap().unwrap().assignment, "yours");
     (leader, follower, now)
 }
@@ -57,10 +67,23 @@ fn two_members_share_and_beat() {
     let (leader, follower, now) = stable(&groups, Instant::now());
     groups.heartbeat("g", speaker(&leader), now).unwrap();
     groups.may_commit("g", speaker(&follower), now).unwrap();
-    let old = Speaker { generation: 0, ..speaker(&leader) };
-    assert_eq!(groups.heartbeat("g", old, now), Err(ResponseError::IllegalGeneration));
-    let outside = Speaker { member: "", instance: None, generation: -1 };
-    assert_eq!(groups.may_commit("g", outside, now), Err(ResponseError::UnknownMemberId));
+    let old = Speaker {
+        generation: 0,
+        ..speaker(&leader)
+    };
+    assert_eq!(
+        groups.heartbeat("g", old, now),
+        Err(ResponseError::IllegalGeneration)
+    );
+    let outside = Speaker {
+        member: "",
+        instance: None,
+        generation: -1,
+    };
+    assert_eq!(
+        groups.may_commit("g", outside, now),
+        Err(ResponseError::UnknownMemberId)
+    );
 }
 
 #[test]
@@ -72,9 +95,16 @@ fn a_dead_member_does_not_hold_up_a_rebalance() {
     groups.tick(now + 900 * T);
     assert!(again.try_recv().is_err());
     groups.tick(now + 1_001 * T);
-    let (again, third) = (again.try_recv().unwrap().unwrap(), third.try_recv().unwrap().unwrap());
+    let (again, third) = (
+        again.try_recv().unwrap().unwrap(),
+        third.try_recv().unwrap().unwrap(),
+    );
     assert_eq!(again.generation, 2);
-    assert_eq!(again.members.len() + third.members.len(), 2, "the dead member is gone");
+    assert_eq!(
+        again.members.len() + third.members.len(),
+        2,
+        "the dead member is gone"
+    );
 }
 
 #[test]
@@ -92,7 +122,10 @@ fn leaving_starts_a_rebalance_and_the_last_one_ends_the_group() {
     let groups = groups();
     let (leader, follower, now) = stable(&groups, Instant::now());
     groups.leave("g", &leader.member, None).unwrap();
-    assert_eq!(groups.heartbeat("g", speaker(&follower), now), Err(ResponseError::RebalanceInProgress));
+    assert_eq!(
+        groups.heartbeat("g", speaker(&follower), now),
+        Err(ResponseError::RebalanceInProgress)
+    );
     let mut alone = later(join(&follower.member, now, &groups));
     assert_eq!(alone.try_recv().unwrap().unwrap().leader, follower.member);
     groups.leave("g", &follower.member, None).unwrap();
@@ -107,10 +140,16 @@ fn groups_and_members_are_bounded() {
     let _waiting: Vec<_> = (0..3).map(|_| later(join("", now, &groups))).collect();
     assert!(matches!(
         join("", now, &groups),
-        Answer::Now(Err(NotJoined { error: ResponseError::GroupMaxSizeReached, .. }))
+        Answer::Now(Err(NotJoined {
+            error: ResponseError::GroupMaxSizeReached,
+            ..
+        }))
     ));
     assert!(matches!(
         join("unheard of", now, &groups),
-        Answer::Now(Err(NotJoined { error: ResponseError::UnknownMemberId, .. }))
+        Answer::Now(Err(NotJoined {
+            error: ResponseError::UnknownMemberId,
+            ..
+        }))
     ));
 }

@@ -87,7 +87,10 @@ impl Log {
     pub(crate) fn append(&self, batch: &Bytes) -> Result<Appended, AppendError> {
         let limit = self.settings.message_bytes;
         if batch.len() > limit {
-            return Err(AppendError::TooLarge { size: batch.len(), limit });
+            return Err(AppendError::TooLarge {
+                size: batch.len(),
+                limit,
+            });
         }
         let header = BatchHeader::check(batch)?;
         let appended = self.append_checked(header, batch)?;
@@ -95,7 +98,11 @@ impl Log {
         Ok(appended)
     }
 
-    fn append_checked(&self, mut header: BatchHeader, batch: &Bytes) -> Result<Appended, AppendError> {
+    fn append_checked(
+        &self,
+        mut header: BatchHeader,
+        batch: &Bytes,
+    ) -> Result<Appended, AppendError> {
         let mut state = self.state();
         if state.deleted {
             return Err(AppendError::Deleted);
@@ -108,18 +115,25 @@ impl Log {
             Verdict::Gap => return Err(AppendError::Gap),
             Verdict::Fenced => return Err(AppendError::Fenced),
         }
-        let full = state.active().is_some_and(|s| s.size > 0 && s.size + header.size as u64 > self.settings.segment_bytes);
+        let full = state.active().is_some_and(|s| {
+            s.size > 0 && s.size + header.size as u64 > self.settings.segment_bytes
+        });
         if full {
             self.roll(&mut state)?;
         }
         header.base_offset = state.next();
-        let Some(active) = state.active_mut() else { return Err(AppendError::Deleted) };
+        let Some(active) = state.active_mut() else {
+            return Err(AppendError::Deleted);
+        };
         write_batch(active, &header, batch, self.settings.sync_each)?;
         active.note(&header);
         active.appended = SystemTime::now();
         state.producers.remember(&header);
         state.unsynced = !self.settings.sync_each;
-        Ok(Appended { offset: header.base_offset, start })
+        Ok(Appended {
+            offset: header.base_offset,
+            start,
+        })
     }
 
     /// Closes the written segment and begins the next one.
@@ -127,7 +141,11 @@ impl Log {
     /// The old file is forced to the disk first, so that only the last segment can ever be torn.
     fn roll(&self, state: &mut State) -> io::Result<()> {
         let next = Segment::create(&self.folder, state.next())?;
-        let State { segments, producers, .. } = state;
+        let State {
+            segments,
+            producers,
+            ..
+        } = state;
         if let Some(old) = segments.last_mut() {
             if let Some(file) = &old.file {
                 file.sync_data()?;
@@ -176,7 +194,8 @@ impl Log {
     }
 
     fn wake(&self) {
-        let waiting = std::mem::take(&mut *self.waiting.lock().unwrap_or_else(PoisonError::into_inner));
+        let waiting =
+            std::mem::take(&mut *self.waiting.lock().unwrap_or_else(PoisonError::into_inner));
         for notify in waiting.iter().filter_map(Weak::upgrade) {
             notify.notify_one();
         }
@@ -206,8 +225,15 @@ impl State {
 }
 
 /// Writes a batch behind the last one. What a failed write (a full disk) left is cut off.
-fn write_batch(segment: &Segment, header: &BatchHeader, batch: &Bytes, sync: bool) -> io::Result<()> {
-    let Some(file) = &segment.file else { return Err(io::Error::other("the segment is closed")) };
+fn write_batch(
+    segment: &Segment,
+    header: &BatchHeader,
+    batch: &Bytes,
+    sync: bool,
+) -> io::Result<()> {
+    let Some(file) = &segment.file else {
+        return Err(io::Error::other("the segment is closed"));
+    };
     let head = header.numbered(header.base_offset);
     let written = write_parts(file, &head, &batch[head.len()..], segment.size);
     let written = written.and_then(|()| if sync { file.sync_data() } else { Ok(()) });

@@ -22,8 +22,18 @@ impl Log {
         }
         let base = last.map_or(0, |(base, _)| base);
         segments.push(open_active(&folder, base, &mut producers)?);
-        let state = State { segments, producers, unsynced: false, deleted: false };
-        Ok(Self { folder, settings, state: Mutex::new(state), waiting: Mutex::default() })
+        let state = State {
+            segments,
+            producers,
+            unsynced: false,
+            deleted: false,
+        };
+        Ok(Self {
+            folder,
+            settings,
+            state: Mutex::new(state),
+            waiting: Mutex::default(),
+        })
     }
 }
 
@@ -32,7 +42,10 @@ fn segment_files(folder: &Path) -> io::Result<Vec<(i64, PathBuf)>> {
     let mut found = Vec::new();
     for entry in fs::read_dir(folder)? {
         let path = entry?.path();
-        let base = path.file_stem().and_then(|s| s.to_str()).and_then(|s| s.parse().ok());
+        let base = path
+            .file_stem()
+            .and_then(|s| s.to_str())
+            .and_then(|s| s.parse().ok());
         if let Some(base) = base.filter(|_| path.extension().is_some_and(|e| e == "log")) {
             found.push((base, path));
         }
@@ -53,7 +66,10 @@ fn open_closed(path: PathBuf, base: i64, producers: &mut Producers) -> io::Resul
         // It was forced to the disk when it was closed, so this is damage, not a torn end. The rest of the file is
         // left where it is; readers go on with the next segment.
         let (path, good) = (segment.path.display(), segment.size);
-        tracing::error!("`{path}` is damaged from byte {good}: records from offset {} on are lost", segment.next);
+        tracing::error!(
+            "`{path}` is damaged from byte {good}: records from offset {} on are lost",
+            segment.next
+        );
     }
     seal::write(&segment, producers)?;
     Ok(segment)

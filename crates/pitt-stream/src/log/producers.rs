@@ -47,14 +47,22 @@ pub(crate) enum Verdict {
 impl Producers {
     /// Judges a batch before it is appended. Sequence numbers wrap from `i32::MAX` to 0.
     pub(crate) fn judge(&self, header: &BatchHeader) -> Verdict {
-        let Some(producer) = self.by_id.get(&header.producer_id).filter(|_| header.producer_id >= 0) else {
+        let Some(producer) = self
+            .by_id
+            .get(&header.producer_id)
+            .filter(|_| header.producer_id >= 0)
+        else {
             return Verdict::Append;
         };
         if header.producer_epoch < producer.epoch {
             return Verdict::Fenced;
         }
         if header.producer_epoch > producer.epoch {
-            return if header.base_sequence == 0 { Verdict::Append } else { Verdict::Gap };
+            return if header.base_sequence == 0 {
+                Verdict::Append
+            } else {
+                Verdict::Gap
+            };
         }
         let written = Written::of(header);
         let same = |b: &&Written| (b.first, b.last) == (written.first, written.last);
@@ -90,7 +98,8 @@ impl Producers {
 
     fn forget_oldest(&mut self) {
         let newest = |p: &Producer| p.batches.back().map_or(0, |b| b.offset);
-        let mut by_age: Vec<(i64, i64)> = self.by_id.iter().map(|(id, p)| (newest(p), *id)).collect();
+        let mut by_age: Vec<(i64, i64)> =
+            self.by_id.iter().map(|(id, p)| (newest(p), *id)).collect();
         by_age.sort_unstable();
         // A tenth at once, so that a flood of new producers does not sort for each of them.
         for (_, id) in by_age.into_iter().take(PRODUCERS / 10) {
@@ -101,13 +110,22 @@ impl Producers {
 
 impl Written {
     fn of(header: &BatchHeader) -> Self {
-        let last = (i64::from(header.base_sequence) + i64::from(header.last_offset_delta)) % (1 << 31);
-        Self { first: header.base_sequence, last: i32::try_from(last).unwrap_or(i32::MAX), offset: header.base_offset }
+        let last =
+            (i64::from(header.base_sequence) + i64::from(header.last_offset_delta)) % (1 << 31);
+        Self {
+            first: header.base_sequence,
+            last: i32::try_from(last).unwrap_or(i32::MAX),
+            offset: header.base_offset,
+        }
     }
 }
 
 fn after(sequence: i32) -> i32 {
-    if sequence == i32::MAX { 0 } else { sequence + 1 }
+    if sequence == i32::MAX {
+        0
+    } else {
+        sequence + 1
+    }
 }
 
 #[cfg(test)]
@@ -118,14 +136,21 @@ mod tests {
     fn batch(epoch: i16, sequence: i32, records: usize) -> BatchHeader {
         let bytes = build(&vec![Record::new("x"); records], 0);
         let mut header = BatchHeader::read(&bytes).unwrap();
-        (header.producer_id, header.producer_epoch, header.base_sequence) = (9, epoch, sequence);
+        (
+            header.producer_id,
+            header.producer_epoch,
+            header.base_sequence,
+        ) = (9, epoch, sequence);
         header
     }
 
     fn with(headers: &[BatchHeader]) -> Producers {
         let mut producers = Producers::default();
         for (i, header) in headers.iter().enumerate() {
-            producers.remember(&BatchHeader { base_offset: 100 + i64::try_from(i).unwrap(), ..*header });
+            producers.remember(&BatchHeader {
+                base_offset: 100 + i64::try_from(i).unwrap(),
+                ..*header
+            });
         }
         producers
     }
@@ -159,7 +184,11 @@ mod tests {
     fn the_number_of_remembered_producers_is_bounded() {
         let mut producers = Producers::default();
         for id in 0..12_000 {
-            producers.remember(&BatchHeader { producer_id: id, base_offset: id, ..batch(0, 0, 1) });
+            producers.remember(&BatchHeader {
+                producer_id: id,
+                base_offset: id,
+                ..batch(0, 0, 1)
+            });
         }
         assert!(producers.by_id.len() <= PRODUCERS);
         assert!(producers.by_id.contains_key(&11_999));

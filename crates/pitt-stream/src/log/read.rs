@@ -42,7 +42,12 @@ struct Stretch {
 impl Log {
     /// Reads whole batches from `offset` on, at most `max_bytes` [bytes] of them, but one at least if
     /// `one_at_least`, however large.
-    pub(crate) fn read(&self, offset: i64, max_bytes: usize, one_at_least: bool) -> Result<Slice, OutOfRange> {
+    pub(crate) fn read(
+        &self,
+        offset: i64,
+        max_bytes: usize,
+        one_at_least: bool,
+    ) -> Result<Slice, OutOfRange> {
         let mut offset = offset;
         loop {
             let (start, next, stretch) = {
@@ -58,7 +63,13 @@ impl Log {
             match stretch.following {
                 // The rest of a damaged segment is passed over.
                 Some(following) if batches.is_none() => offset = following,
-                _ => return Ok(Slice { batches: batches.unwrap_or_default(), start, next }),
+                _ => {
+                    return Ok(Slice {
+                        batches: batches.unwrap_or_default(),
+                        start,
+                        next,
+                    });
+                }
             }
         }
     }
@@ -68,7 +79,9 @@ impl Log {
     pub(crate) fn offset_at(&self, timestamp: i64) -> io::Result<Option<(i64, i64)>> {
         let stretch = {
             let state = self.state();
-            let Some(segment) = state.segments.iter().find(|s| s.latest >= timestamp) else { return Ok(None) };
+            let Some(segment) = state.segments.iter().find(|s| s.latest >= timestamp) else {
+                return Ok(None);
+            };
             state.holding(segment.base, |s| s.position_before_time(timestamp))?
         };
         stretch.first_at(timestamp)
@@ -76,7 +89,13 @@ impl Log {
 
     /// The record with the largest timestamp: (timestamp, offset of its batch), as Kafka's `-3` asks.
     pub(crate) fn latest_time(&self) -> io::Result<Option<(i64, i64)>> {
-        let latest = self.state().segments.iter().map(|s| s.latest).max().filter(|t| *t > i64::MIN);
+        let latest = self
+            .state()
+            .segments
+            .iter()
+            .map(|s| s.latest)
+            .max()
+            .filter(|t| *t > i64::MIN);
         latest.map_or(Ok(None), |t| self.offset_at(t))
     }
 }
@@ -97,11 +116,18 @@ impl State {
 
 impl Stretch {
     /// The batches from the one with `offset` on; `None` when the stretch ends before.
-    fn batches_from(&self, offset: i64, max_bytes: usize, one_at_least: bool) -> io::Result<Option<Bytes>> {
+    fn batches_from(
+        &self,
+        offset: i64,
+        max_bytes: usize,
+        one_at_least: bool,
+    ) -> io::Result<Option<Bytes>> {
         if self.from >= self.end {
             return Ok(None);
         }
-        let want = (max_bytes as u64).saturating_add(INDEX_EVERY).min(self.end - self.from);
+        let want = (max_bytes as u64)
+            .saturating_add(INDEX_EVERY)
+            .min(self.end - self.from);
         let buffer = self.exact(self.from, want)?;
         let Some((begin, first)) = find(&buffer, |h| h.next_offset() > offset) else {
             return self.beyond(offset, buffer.len(), max_bytes, one_at_least);
@@ -110,14 +136,22 @@ impl Stretch {
             return Ok(Some(Bytes::new()));
         }
         if first.size > buffer.len() - begin {
-            return self.exact(self.from + begin as u64, first.size as u64).map(Some);
+            return self
+                .exact(self.from + begin as u64, first.size as u64)
+                .map(Some);
         }
         let end = begin + whole(&buffer[begin..], max_bytes).max(first.size);
         Ok(Some(buffer.slice(begin..end)))
     }
 
     /// Goes on by batch heads when the first read ended before `offset`, as it does behind a batch larger than it.
-    fn beyond(&self, offset: i64, read: usize, max_bytes: usize, one: bool) -> io::Result<Option<Bytes>> {
+    fn beyond(
+        &self,
+        offset: i64,
+        read: usize,
+        max_bytes: usize,
+        one: bool,
+    ) -> io::Result<Option<Bytes>> {
         let mut position = self.from;
         while let Some(header) = header_at(&self.file, position, self.end)? {
             if header.next_offset() > offset {

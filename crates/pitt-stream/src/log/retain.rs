@@ -16,7 +16,10 @@ impl Log {
         if state.deleted {
             return Ok(0);
         }
-        if state.active().is_some_and(|s| s.size > 0 && expired(s.appended, retention, now)) {
+        if state
+            .active()
+            .is_some_and(|s| s.size > 0 && expired(s.appended, retention, now))
+        {
             self.roll(&mut state)?;
         }
         let mut dropped = 0;
@@ -33,9 +36,12 @@ impl Log {
 
 impl State {
     fn surplus(&self, retention: Retention, now: SystemTime) -> bool {
-        let [oldest, _, ..] = self.segments.as_slice() else { return false };
+        let [oldest, _, ..] = self.segments.as_slice() else {
+            return false;
+        };
         let kept: u64 = self.segments.iter().skip(1).map(|s| s.size).sum();
-        expired(oldest.appended, retention, now) || retention.bytes.is_some_and(|limit| kept >= limit)
+        expired(oldest.appended, retention, now)
+            || retention.bytes.is_some_and(|limit| kept >= limit)
     }
 }
 

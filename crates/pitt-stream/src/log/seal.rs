@@ -82,7 +82,11 @@ fn entries(rest: &mut &[u8]) -> Option<Vec<Entry>> {
 
 fn entry(rest: &mut &[u8]) -> Option<Entry> {
     let (offset, position) = (rest.try_get_i64().ok()?, rest.try_get_u64().ok()?);
-    Some(Entry { offset, position, latest_before: rest.try_get_i64().ok()? })
+    Some(Entry {
+        offset,
+        position,
+        latest_before: rest.try_get_i64().ok()?,
+    })
 }
 
 fn producers(rest: &mut &[u8]) -> Option<Producers> {
@@ -99,5 +103,9 @@ fn producers(rest: &mut &[u8]) -> Option<Producers> {
 
 fn written(rest: &mut &[u8]) -> Option<Written> {
     let (first, last) = (rest.try_get_i32().ok()?, rest.try_get_i32().ok()?);
-    Some(Written { first, last, offset: rest.try_get_i64().ok()? })
+    Some(Written {
+        first,
+        last,
+        offset: rest.try_get_i64().ok()?,
+    })
 }

@@ -48,8 +48,16 @@ impl Segment {
     /// Begins an empty segment, or opens what is there without reading it.
     pub(crate) fn create(folder: &Path, base: i64) -> io::Result<Self> {
         let path = folder.join(format!("{base:020}.log"));
-        let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path)?;
-        Ok(Self { file: Some(Arc::new(file)), ..Self::closed(path, base) })
+        let file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(&path)?;
+        Ok(Self {
+            file: Some(Arc::new(file)),
+            ..Self::closed(path, base)
+        })
     }
 
     /// A segment with nothing known of its content.
@@ -70,7 +78,11 @@ impl Segment {
     pub(crate) fn note(&mut self, header: &BatchHeader) {
         let last = self.index.last();
         if last.is_none_or(|e| self.size - e.position >= INDEX_EVERY) {
-            self.index.push(Entry { offset: header.base_offset, position: self.size, latest_before: self.latest });
+            self.index.push(Entry {
+                offset: header.base_offset,
+                position: self.size,
+                latest_before: self.latest,
+            });
         }
         self.size += header.size as u64;
         self.next = header.next_offset();
@@ -122,7 +134,11 @@ impl Segment {
 }
 
 /// Reads the next batch into `batch`; `None` when it is not whole and sound.
-fn next_whole(reader: &mut impl Read, left: u64, batch: &mut Vec<u8>) -> io::Result<Option<BatchHeader>> {
+fn next_whole(
+    reader: &mut impl Read,
+    left: u64,
+    batch: &mut Vec<u8>,
+) -> io::Result<Option<BatchHeader>> {
     if left < HEADER as u64 {
         return Ok(None);
     }
@@ -144,5 +160,10 @@ pub(crate) fn header_at(file: &File, position: u64, end: u64) -> io::Result<Opti
     let mut head = [0; HEADER];
     file.read_exact_at(&mut head, position)?;
     let header = BatchHeader::read(&head).filter(|h| position + h.size as u64 <= end);
-    header.map(Some).ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, format!("no batch at byte {position}")))
+    header.map(Some).ok_or_else(|| {
+        io::Error::new(
+            io::ErrorKind::InvalidData,
+            format!("no batch at byte {position}"),
+        )
+    })
 }

@@ -10,7 +10,11 @@ use crate::batch::{Record, build};
 use crate::config::Retention;
 
 fn settings(segment_bytes: u64) -> LogSettings {
-    LogSettings { segment_bytes, message_bytes: 1 << 20, sync_each: false }
+    LogSettings {
+        segment_bytes,
+        message_bytes: 1 << 20,
+        sync_each: false,
+    }
 }
 
 fn open(folder: &Path, segment_bytes: u64) -> Log {
@@ -20,7 +24,10 @@ fn open(folder: &Path, segment_bytes: u64) -> Log {
 /// One batch of `n` records of `size` bytes, `time_ms` apart by 1 ms.
 fn batch(n: i64, size: usize, time_ms: i64) -> Bytes {
     let records: Vec<_> = (0..n)
-        .map(|i| Record { timestamp_ms: Some(time_ms + i), ..Record::new(vec![b'x'; size]) })
+        .map(|i| Record {
+            timestamp_ms: Some(time_ms + i),
+            ..Record::new(vec![b'x'; size])
+        })
         .collect();
     build(&records, 0)
 }
@@ -51,12 +58,23 @@ fn numbers_batches_and_reads_them_back_across_segments() {
     for i in 0..100 {
         assert_eq!(log.append(&batch(3, 300, i)).unwrap().offset, 3 * i);
     }
-    assert!(fs::read_dir(folder.path()).unwrap().count() > 10, "segments roll");
+    assert!(
+        fs::read_dir(folder.path()).unwrap().count() > 10,
+        "segments roll"
+    );
     let expected: Vec<i64> = (0..100).map(|i| 3 * i).collect();
     for max_bytes in [1, 1_000, 5_000, 1 << 20] {
-        assert_eq!(offsets(&log, 0, max_bytes), expected, "max_bytes {max_bytes}");
+        assert_eq!(
+            offsets(&log, 0, max_bytes),
+            expected,
+            "max_bytes {max_bytes}"
+        );
     }
-    assert_eq!(offsets(&log, 151, 1 << 20)[0], 150, "the batch that holds the offset");
+    assert_eq!(
+        offsets(&log, 151, 1 << 20)[0],
+        150,
+        "the batch that holds the offset"
+    );
 }
 
 #[test]
@@ -77,8 +95,14 @@ fn offsets_out_of_range_are_refused() {
     let log = open(folder.path(), 1 << 20);
     log.append(&batch(2, 10, 0)).unwrap();
     assert!(log.read(2, 100, true).unwrap().batches.is_empty());
-    assert!(matches!(log.read(3, 100, true), Err(OutOfRange::Offset { start: 0, next: 2 })));
-    assert!(matches!(log.read(-1, 100, true), Err(OutOfRange::Offset { .. })));
+    assert!(matches!(
+        log.read(3, 100, true),
+        Err(OutOfRange::Offset { start: 0, next: 2 })
+    ));
+    assert!(matches!(
+        log.read(-1, 100, true),
+        Err(OutOfRange::Offset { .. })
+    ));
 }
 
 #[test]
@@ -100,7 +124,11 @@ fn a_restart_finds_everything_again() {
             fs::write(path, b"damaged").unwrap();
         }
     }
-    assert_eq!(offsets(&open(folder.path(), 5_000), 0, 4_000).len(), 51, "without any index");
+    assert_eq!(
+        offsets(&open(folder.path(), 5_000), 0, 4_000).len(),
+        51,
+        "without any index"
+    );
 }
 
 #[test]
@@ -116,7 +144,11 @@ fn a_torn_end_is_cut_at_every_length() {
     for end in whole..full {
         fs::write(&path, &bytes[..usize::try_from(end).unwrap()]).unwrap();
         let log = open(folder.path(), 1 << 20);
-        assert_eq!((log.range(), log.size()), ((0, 2), whole), "cut at byte {end}");
+        assert_eq!(
+            (log.range(), log.size()),
+            ((0, 2), whole),
+            "cut at byte {end}"
+        );
         assert_eq!(fs::metadata(&path).unwrap().len(), whole);
     }
 }
@@ -159,17 +191,41 @@ fn keeps_by_size_and_by_age_of_the_append_not_of_the_record() {
         log.append(&batch(1, 1_000, 0)).unwrap();
     }
     let now = SystemTime::now();
-    let week = Retention { time: Some(Duration::from_hours(168)), bytes: None };
-    assert_eq!(log.retain(week, now).unwrap(), 0, "records of 1970, appended now");
-    assert!(log.retain(Retention { time: None, bytes: Some(20_000) }, now).unwrap() > 0);
+    let week = Retention {
+        time: Some(Duration::from_hours(168)),
+        bytes: None,
+    };
+    assert_eq!(
+        log.retain(week, now).unwrap(),
+        0,
+        "records of 1970, appended now"
+    );
+    assert!(
+        log.retain(
+            Retention {
+                time: None,
+                bytes: Some(20_000)
+            },
+            now
+        )
+        .unwrap()
+            > 0
+    );
     assert!((20_000..26_000).contains(&log.size()), "{}", log.size());
     let (start, next) = log.range();
     assert!(start > 0 && next == 50);
-    assert!(matches!(log.read(0, 100, true), Err(OutOfRange::Offset { .. })));
+    assert!(matches!(
+        log.read(0, 100, true),
+        Err(OutOfRange::Offset { .. })
+    ));
     log.retain(week, now + Duration::from_hours(169)).unwrap();
     assert_eq!(log.range(), (50, 50));
     drop(log);
-    assert_eq!(open(folder.path(), 5_000).range(), (50, 50), "offsets never begin again");
+    assert_eq!(
+        open(folder.path(), 5_000).range(),
+        (50, 50),
+        "offsets never begin again"
+    );
 }
 
 #[test]
@@ -191,7 +247,10 @@ fn repeats_of_an_idempotent_producer_are_known_after_a_restart() {
     drop(log);
     let log = open(folder.path(), 3_000);
     assert_eq!(log.append(&of_producer(19)).unwrap().offset, 19);
-    assert!(matches!(log.append(&of_producer(21)), Err(AppendError::Gap)));
+    assert!(matches!(
+        log.append(&of_producer(21)),
+        Err(AppendError::Gap)
+    ));
     assert_eq!(log.append(&of_producer(20)).unwrap().offset, 20);
     assert_eq!(log.range(), (0, 21));
 }
