@@ -19,7 +19,7 @@ pub struct ArchiveStore {
     writer: Writer,
     /// Name and version of each filter.
     filters: Vec<(Arc<str>, Arc<str>)>,
-    /// Matches of this run, to tell those of alerts that came twice.
+    /// Matches since the last commit, to tell those of alerts that came twice.
     seen: HashSet<(Arc<str>, i64, usize)>,
 }
 
@@ -109,6 +109,8 @@ impl Store for ArchiveStore {
 
     fn commit(&mut self) -> Result<()> {
         let report = self.writer.commit()?;
+        // From now on the archive itself tells which of them it has.
+        self.seen.clear();
         tracing::info!(
             commit = report.commit,
             rows = report.rows,
