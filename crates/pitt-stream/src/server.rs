@@ -122,6 +122,19 @@ impl Memory {
         let held = Arc::clone(&self.kib).acquire_many_owned(kib).await;
         held.expect("the semaphore is never closed")
     }
+
+    /// How much of `asked` bytes one may take now: never more than a quarter of what is left, so that a few slow
+    /// clients do not keep everything, but 1 MiB in any case.
+    pub(crate) fn share(&self, asked: usize) -> usize {
+        let quarter = (self.kib.available_permits() << 10) / 4;
+        asked.min(quarter.max(1 << 20))
+    }
+
+    /// Gives back what is held beyond `bytes`.
+    pub(crate) fn keep(mut held: OwnedSemaphorePermit, bytes: usize) -> OwnedSemaphorePermit {
+        held.split(((bytes >> 10) + 1).min(held.num_permits()))
+            .unwrap_or(held)
+    }
 }
 
 /// A running endpoint. It ends with [`Server::shutdown`] or when dropped.
@@ -196,8 +209,9 @@ impl Server {
         while shared.connections.load(Ordering::Acquire) > 0 && Instant::now() < until {
             std::thread::sleep(Duration::from_millis(5));
         }
-        runtime.shutdown_background();
+        runtime.shutdown_timeout(FAREWELL);
         shared.sync();
+        shared.topics.close();
     }
 }
 

@@ -57,7 +57,7 @@ pub(crate) struct Topics {
     changing: Mutex<()>,
     /// Next producer id, and the end of those reserved.
     producer_ids: Mutex<(i64, i64)>,
-    _lock: File,
+    lock: File,
 }
 
 impl Topics {
@@ -83,7 +83,7 @@ impl Topics {
             by_name: RwLock::default(),
             changing: Mutex::default(),
             producer_ids: Mutex::new((about.next_producer_id, about.next_producer_id)),
-            _lock: lock,
+            lock,
             folder,
         };
         topics.open_all()?;
@@ -209,6 +209,20 @@ impl Topics {
             .unwrap_or_else(PoisonError::into_inner)
             .remove(name);
         fs::remove_dir_all(&away).map_err(|e| StreamError::file("delete", away, e))
+    }
+
+    /// Ends: nothing is appended any more, all is on the disk, and another server may have the folder.
+    pub(crate) fn close(&self) {
+        for topic in self.all() {
+            for (index, log) in topic.partitions.iter().enumerate() {
+                if let Err(error) = log.close() {
+                    tracing::error!("{}[{index}]: cannot close: {error}", topic.name);
+                }
+            }
+        }
+        if let Err(error) = self.lock.unlock() {
+            tracing::warn!("cannot give `{}` free: {error}", self.folder.display());
+        }
     }
 
     /// A producer id that was never given out before, not even by an earlier server of this folder.

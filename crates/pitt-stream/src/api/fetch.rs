@@ -13,7 +13,7 @@ use tokio::time::Instant;
 
 use super::{Hangup, Head, Reply, Session, off_runtime};
 use crate::log::OutOfRange;
-use crate::server::Shared;
+use crate::server::{Memory, Shared};
 
 /// No client waits longer for data than this.
 const LONGEST_WAIT_MS: i32 = 60_000;
@@ -40,9 +40,10 @@ impl Session {
             let told = Arc::new(Notify::new());
             watch(&self.shared, &request, &told);
             let (shared, ask) = (Arc::clone(&self.shared), Arc::clone(&request));
-            let budget = usize::try_from(ask.max_bytes)
-                .unwrap_or(0)
-                .min(shared.config.limits.fetch_bytes);
+            let asked = usize::try_from(ask.max_bytes).unwrap_or(0);
+            let budget = shared
+                .answers
+                .share(asked.min(shared.config.limits.fetch_bytes));
             let memory = Arc::clone(&shared);
             let held = self
                 .unless_gone(memory.answers.hold(budget + OVERHEAD))
@@ -52,6 +53,7 @@ impl Session {
                 found.ok_or_else(|| Hangup::Encode("reading failed".to_owned()))?;
             if size >= enough || failed || Instant::now() >= until {
                 let reply = head.reply(&FetchResponse::default().with_responses(responses))?;
+                let held = Memory::keep(held, reply.bytes.len());
                 return Ok(Reply {
                     held: Some(held),
                     ..reply

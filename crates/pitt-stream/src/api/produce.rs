@@ -113,7 +113,7 @@ fn code_of(error: &AppendError) -> ResponseError {
         AppendError::Gap => ResponseError::OutOfOrderSequenceNumber,
         AppendError::OldDuplicate => ResponseError::DuplicateSequenceNumber,
         AppendError::Fenced => ResponseError::InvalidProducerEpoch,
-        AppendError::Deleted => ResponseError::UnknownTopicOrPartition,
+        AppendError::Closed => ResponseError::UnknownTopicOrPartition,
         AppendError::Disk(_) => ResponseError::KafkaStorageError,
     }
 }

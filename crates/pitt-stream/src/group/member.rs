@@ -54,6 +54,15 @@ impl Member {
             .map(|(_, data)| data)
     }
 
+    pub(super) fn held(&self) -> usize {
+        self.share.len()
+            + self
+                .protocols
+                .iter()
+                .map(|(name, data)| name.len() + data.len())
+                .sum::<usize>()
+    }
+
     pub(super) fn heard(&mut self, now: Instant) {
         self.deadline = now + self.session;
     }

@@ -9,6 +9,7 @@ mod state;
 mod tests;
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -21,6 +22,9 @@ pub(crate) use state::{Group, State};
 /// Session timeouts that members may ask for.
 const SESSION: std::ops::RangeInclusive<Duration> =
     Duration::from_millis(100)..=Duration::from_hours(1);
+
+/// Metadata and assignments of all groups together [bytes]; who would join beyond is refused.
+const HELD: usize = 64 << 20;
 
 /// A member's wish to join.
 #[derive(Clone, Debug)]
@@ -92,6 +96,8 @@ pub(crate) struct Groups {
     initial_delay: Duration,
     max_groups: usize,
     max_members: usize,
+    /// Bytes that members had told of themselves at the last tick.
+    held: AtomicUsize,
 }
 
 impl Groups {
@@ -101,6 +107,7 @@ impl Groups {
             initial_delay,
             max_groups,
             max_members,
+            held: AtomicUsize::new(0),
         }
     }
 
@@ -121,8 +128,9 @@ impl Groups {
         if join.protocols.is_empty() || join.protocol_type.is_empty() {
             return refuse(ResponseError::InconsistentGroupProtocol);
         }
+        let full = self.held.load(Ordering::Relaxed) > HELD;
         let mut groups = self.lock();
-        if groups.len() >= self.max_groups && !groups.contains_key(&join.group) {
+        if full || groups.len() >= self.max_groups && !groups.contains_key(&join.group) {
             return refuse(ResponseError::GroupMaxSizeReached);
         }
         let group = groups.entry(join.group.clone()).or_default();
@@ -201,10 +209,13 @@ impl Groups {
 
     /// Lets time pass: members that were silent too long go, rebalances that waited long enough end.
     pub(crate) fn tick(&self, now: Instant) {
-        self.lock().retain(|id, group| {
+        let mut groups = self.lock();
+        groups.retain(|id, group| {
             group.tick(id, now);
             !group.is_empty() || group.is_expecting()
         });
+        self.held
+            .store(groups.values().map(Group::held).sum(), Ordering::Relaxed);
     }
 
     /// Shows a group, if it has members or had some a moment ago.

@@ -432,6 +432,11 @@ impl Group {
             .map(|(id, _)| id.clone())
     }
 
+    /// Bytes its members have told.
+    pub(super) fn held(&self) -> usize {
+        self.members.values().map(Member::held).sum()
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.members.is_empty()
     }

@@ -51,8 +51,8 @@ struct State {
     producers: Producers,
     /// Whether something was appended since the last forcing to the disk.
     unsynced: bool,
-    /// The topic was deleted: nothing may be written any more.
-    deleted: bool,
+    /// The topic was deleted or the server stopped: nothing may be written any more.
+    closed: bool,
 }
 
 /// Where a batch went.
@@ -75,8 +75,8 @@ pub(crate) enum AppendError {
     OldDuplicate,
     #[error("a newer instance of this producer has written")]
     Fenced,
-    #[error("the topic was deleted")]
-    Deleted,
+    #[error("the topic was deleted, or the server has stopped")]
+    Closed,
     #[error("the disk refused: {0}")]
     Disk(#[from] io::Error),
 }
@@ -104,8 +104,8 @@ impl Log {
         batch: &Bytes,
     ) -> Result<Appended, AppendError> {
         let mut state = self.state();
-        if state.deleted {
-            return Err(AppendError::Deleted);
+        if state.closed {
+            return Err(AppendError::Closed);
         }
         let start = state.start();
         match state.producers.judge(&header) {
@@ -123,7 +123,7 @@ impl Log {
         }
         header.base_offset = state.next();
         let Some(active) = state.active_mut() else {
-            return Err(AppendError::Deleted);
+            return Err(AppendError::Closed);
         };
         write_batch(active, &header, batch, self.settings.sync_each)?;
         active.note(&header);
@@ -180,8 +180,21 @@ impl Log {
 
     /// Refuses all further appends: the topic is being deleted.
     pub(crate) fn retire(&self) {
-        self.state().deleted = true;
+        self.state().closed = true;
         self.wake();
+    }
+
+    /// Refuses all further appends and describes the written segment, so that the next start need not read it.
+    pub(crate) fn close(&self) -> io::Result<()> {
+        self.retire();
+        let state = self.state();
+        let Some(active) = state.active() else {
+            return Ok(());
+        };
+        if let Some(file) = &active.file {
+            file.sync_data()?;
+        }
+        seal::write(active, &state.producers)
     }
 
     /// Has `notify` told of the next append. Ask for the data after this call, then wait: nothing is missed.

@@ -26,7 +26,7 @@ impl Log {
             segments,
             producers,
             unsynced: false,
-            deleted: false,
+            closed: false,
         };
         Ok(Self {
             folder,
@@ -78,6 +78,12 @@ fn open_closed(path: PathBuf, base: i64, producers: &mut Producers) -> io::Resul
 fn open_active(folder: &Path, base: i64, producers: &mut Producers) -> io::Result<Segment> {
     let mut segment = Segment::create(folder, base)?;
     if let Some(file) = segment.file.clone() {
+        // After an orderly end all of it was forced to the disk and described.
+        if let Some(known) = seal::read(&mut segment) {
+            *producers = known;
+            return Ok(segment);
+        }
+        segment = Segment::create(folder, base)?;
         segment.appended = file.metadata()?.modified()?;
         if segment.scan(producers)? {
             let (path, good, next) = (segment.path.display(), segment.size, segment.next);

@@ -13,7 +13,7 @@ impl Log {
     /// The segment being written goes only by age, after a new one was begun, and never by size.
     pub(crate) fn retain(&self, retention: Retention, now: SystemTime) -> io::Result<usize> {
         let mut state = self.state();
-        if state.deleted {
+        if state.closed {
             return Ok(0);
         }
         if state

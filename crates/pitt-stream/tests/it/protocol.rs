@@ -361,3 +361,23 @@ fn a_folder_is_served_once_and_other_machines_are_kept_out_by_default() {
         "address `0.0.0.0:0` is reachable from other machines (set `allow_remote`, and consider `users` and `tls`)"
     );
 }
+
+#[test]
+fn a_handle_that_outlives_its_server_neither_writes_nor_holds_the_folder() {
+    let folder = tempfile::tempdir().unwrap();
+    let first = server(folder.path());
+    let handle = first.handle();
+    handle.create_topic("t", 1).unwrap();
+    handle.append("t", 0, &[Record::new("x")]).unwrap();
+    first.shutdown();
+    let second = server(folder.path());
+    let error = handle.append("t", 0, &[Record::new("late")]).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "t[0]: the topic was deleted, or the server has stopped"
+    );
+    assert_eq!(
+        second.handle().append("t", 0, &[Record::new("y")]).unwrap(),
+        1
+    );
+}
