@@ -129,21 +129,11 @@ impl Session {
         DescribeConfigsResponse::default().with_results(results)
     }
 
-    fn configs_of(&self, resource: DescribeConfigsResource) -> DescribeConfigsResult {
-        let result = DescribeConfigsResult::default()
-            .with_resource_type(resource.resource_type)
-            .with_resource_name(resource.resource_name.clone());
+    /// What Kafka calls the settings, and their values.
+    fn settings(&self) -> [(&'static str, String); 7] {
         let config = &self.shared.config;
-        let known = match resource.resource_type {
-            TOPIC => self.shared.topics.get(&resource.resource_name).is_some(),
-            BROKER => true,
-            _ => return result.with_error_code(ResponseError::InvalidRequest.code()),
-        };
-        if !known {
-            return result.with_error_code(ResponseError::UnknownTopicOrPartition.code());
-        }
         let or_all = |n: Option<u128>| n.map_or_else(|| "-1".to_owned(), |n| n.to_string());
-        let settings = [
+        [
             ("cleanup.policy", "delete".to_owned()),
             ("compression.type", "producer".to_owned()),
             ("max.message.bytes", config.limits.message_bytes.to_string()),
@@ -157,9 +147,24 @@ impl Session {
                 or_all(config.retention.time.map(|t| t.as_millis())),
             ),
             ("segment.bytes", config.segment_bytes.to_string()),
-        ];
+        ]
+    }
+
+    fn configs_of(&self, resource: DescribeConfigsResource) -> DescribeConfigsResult {
+        let result = DescribeConfigsResult::default()
+            .with_resource_type(resource.resource_type)
+            .with_resource_name(resource.resource_name.clone());
+        let known = match resource.resource_type {
+            TOPIC => self.shared.topics.get(&resource.resource_name).is_some(),
+            BROKER => true,
+            _ => return result.with_error_code(ResponseError::InvalidRequest.code()),
+        };
+        if !known {
+            return result.with_error_code(ResponseError::UnknownTopicOrPartition.code());
+        }
         let wanted = resource.configuration_keys;
-        let configs = settings
+        let configs = self
+            .settings()
             .into_iter()
             .filter(|(name, _)| {
                 wanted

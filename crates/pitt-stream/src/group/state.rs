@@ -139,6 +139,9 @@ impl Group {
         if let Some(mut old) = self.members.remove(&known) {
             old.refuse(ResponseError::FencedInstanceId);
             self.members.insert(id.clone(), old);
+            if self.leader == known {
+                self.leader.clone_from(&id);
+            }
         }
         Ok((id, join))
     }

@@ -153,3 +153,35 @@ fn groups_and_members_are_bounded() {
         }))
     ));
 }
+
+#[test]
+fn a_static_member_that_starts_again_takes_its_old_place() {
+    let groups = groups();
+    let now = Instant::now();
+    let join = |member: &str| Join {
+        group: "g".into(),
+        member: member.into(),
+        instance: Some("node-1".into()),
+        client_id: "c".into(),
+        host: "h".into(),
+        session: 1_000 * T,
+        rebalance: 1_000 * T,
+        protocol_type: "consumer".into(),
+        protocols: vec![("range".into(), Bytes::new())],
+        ask_twice: true,
+    };
+    let mut first = later(groups.join(join(""), now));
+    groups.tick(now + 200 * T);
+    let first = first.try_recv().unwrap().unwrap();
+    groups.sync("g", speaker(&first), HashMap::new(), now + 200 * T);
+    let mut again = later(groups.join(join(""), now + 300 * T));
+    let again = again.try_recv().unwrap().unwrap();
+    assert_eq!((again.members.len(), again.generation), (1, 2));
+    let old = Speaker {
+        instance: Some("node-1"),
+        ..speaker(&first)
+    };
+    let fenced = Err(ResponseError::FencedInstanceId);
+    assert_eq!(groups.heartbeat("g", old, now + 300 * T), fenced);
+    assert_eq!(groups.leave("g", "", Some("node-1")), Ok(()));
+}

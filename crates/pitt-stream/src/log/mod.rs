@@ -138,21 +138,23 @@ impl Log {
 
     /// Closes the written segment and begins the next one.
     ///
-    /// The old file is forced to the disk first, so that only the last segment can ever be torn.
+    /// The old file is forced to the disk first, so that only the last segment can ever be torn. The new file comes
+    /// last: when something before it fails (a full disk), no empty file is left to stand between offsets.
     fn roll(&self, state: &mut State) -> io::Result<()> {
-        let next = Segment::create(&self.folder, state.next())?;
         let State {
             segments,
             producers,
             ..
         } = state;
-        if let Some(old) = segments.last_mut() {
-            if let Some(file) = &old.file {
-                file.sync_data()?;
-            }
-            seal::write(old, producers)?;
-            old.file = None;
+        let Some(old) = segments.last_mut() else {
+            return Ok(());
+        };
+        if let Some(file) = &old.file {
+            file.sync_data()?;
         }
+        seal::write(old, producers)?;
+        let next = Segment::create(&self.folder, old.next)?;
+        old.file = None;
         segments.push(next);
         Ok(())
     }

@@ -96,3 +96,24 @@ fn groups_go_on_after_a_restart_where_they_were() {
     .unwrap();
     run("second_half", second.address(), &[]);
 }
+
+#[test]
+fn clients_live_through_a_restart() {
+    let folder = tempfile::tempdir().unwrap();
+    let first = server(folder.path());
+    let address = first.address();
+    first.handle().create_topic("through", 1).unwrap();
+    std::thread::scope(|scope| {
+        let script = scope.spawn(|| run("through_restart", address, &[]));
+        std::thread::sleep(Duration::from_millis(1_500));
+        first.shutdown();
+        std::thread::sleep(Duration::from_millis(300));
+        let second = Server::bind(StreamConfig {
+            address,
+            ..config(folder.path())
+        })
+        .unwrap();
+        script.join().unwrap();
+        drop(second);
+    });
+}
