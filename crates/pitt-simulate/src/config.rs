@@ -2,6 +2,14 @@
 
 use std::fmt;
 
+use pitt_sky::time::MjdUtc;
+
+use crate::folder::SimulateError;
+
+/// Days `[MJD UTC]` that the surveys' ids can tell: ZTF's count 10^15 a day from 2017-01-01 and end with 64 bits on
+/// 2042-04-03.
+const DAYS: std::ops::RangeInclusive<f64> = 57_754.0..=66_977.0;
+
 /// A survey that can be simulated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum SimSurvey {
@@ -46,7 +54,8 @@ impl fmt::Display for SimSurvey {
 pub struct SimulationConfig {
     /// Chooses the sky, the weather and the noise.
     pub seed: u64,
-    /// First night, YYYYMMDD. ZTF: UTC date; LSST: date of UTC minus 12 h. Not before 1972.
+    /// First night, YYYYMMDD. ZTF: UTC date; LSST: date of UTC minus 12 h. It and all others, the history's
+    /// among them, must be in 2017-01-01 to 2042-04-01: see [`SimulationConfig::check`].
     pub first_night: i32,
     /// Nights in a row, all clear.
     pub nights: u32,
@@ -85,5 +94,30 @@ impl Default for SimulationConfig {
             duplicates_per_million: 1000,
             stamp_variants: 2,
         }
+    }
+}
+
+impl SimulationConfig {
+    /// Whether every exposure falls in the time for which there are ids.
+    ///
+    /// # Errors
+    /// The first night is no date, or a night of the history or of the simulation is outside 2017-01-01 to 2042-04-01.
+    pub fn check(&self) -> Result<(), SimulateError> {
+        let Some(MjdUtc(first)) = MjdUtc::from_yyyymmdd(self.first_night) else {
+            return Err(SimulateError::FirstNight(self.first_night));
+        };
+        let start = first - f64::from(self.history_nights);
+        let night_d = f64::from(self.visits_per_night) * self.cadence_s.max(1.0) / 86_400.0;
+        // A night begins up to a day after its date's midnight.
+        let end = first + f64::from(self.nights) + night_d.max(1.0);
+        if DAYS.contains(&start) && DAYS.contains(&end) {
+            return Ok(());
+        }
+        Err(SimulateError::Nights {
+            first: self.first_night,
+            nights: self.nights,
+            history: self.history_nights,
+            visits: self.visits_per_night,
+        })
     }
 }

@@ -14,6 +14,24 @@ use crate::truth::Truth;
 /// Why a simulation could not be written.
 #[derive(Debug, thiserror::Error)]
 pub enum SimulateError {
+    /// The first night is no date.
+    #[error("the first night is `{0}`, expected a date as YYYYMMDD")]
+    FirstNight(i32),
+    /// Nights for which the surveys' ids do not reach.
+    #[error(
+        "{nights} nights of {visits} visits from {first}, and {history} nights before them, do not fit in \
+         20170101 to 20420401, for which ids have 64 bits (choose fewer nights or visits, or another first night)"
+    )]
+    Nights {
+        /// First night, YYYYMMDD.
+        first: i32,
+        /// Nights from then on.
+        nights: u32,
+        /// Nights of history before.
+        history: u32,
+        /// Visits a night.
+        visits: u32,
+    },
     /// A file or folder could not be made or written.
     #[error("cannot write `{}`: {source} (check the folder's permissions and free space)", path.display())]
     Write {
@@ -53,12 +71,13 @@ const PART: usize = 500;
 /// each visit, `progress` is called with the number of visits done and their total. Existing files of the same names are replaced.
 ///
 /// # Errors
-/// When a file cannot be written.
+/// When [`SimulationConfig::check`] refuses the configuration, or a file cannot be written.
 pub fn write_folder(
     dir: &Path,
     config: SimulationConfig,
     mut progress: impl FnMut(u64, u64),
 ) -> Result<Written, SimulateError> {
+    config.check()?;
     make_dir(dir)?;
     let truth = dir.join("truth.csv");
     let mut table = BufWriter::new(create(&truth)?);

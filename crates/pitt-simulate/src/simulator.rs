@@ -83,13 +83,15 @@ struct SurveyState {
 }
 
 impl Simulator {
-    /// Prepares a simulation. A cadence under a second is taken as one, because ids carry the time.
+    /// Prepares a simulation. A cadence under a second is taken as one, because ids carry the time. What
+    /// [`SimulationConfig::check`] refuses has no visits.
     #[must_use]
     pub fn new(mut config: SimulationConfig) -> Self {
         config.cadence_s = config.cadence_s.max(1.0);
         let surveys = config
             .surveys
             .iter()
+            .filter(|_| config.check().is_ok())
             .map(|survey| SurveyState::new(&config, *survey))
             .collect();
         Self {

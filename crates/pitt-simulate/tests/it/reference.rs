@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use pitt_simulate::{SimulationConfig, write_folder};
+use pitt_simulate::{SimulationConfig, Simulator, write_folder};
 
 fn python() -> Option<PathBuf> {
     let default = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../.venv/bin/python");
@@ -61,5 +61,81 @@ fn a_folder_that_cannot_be_made_is_named() {
     assert!(
         error.to_string().contains(&inside.display().to_string()),
         "{error}"
+    );
+}
+
+#[test]
+fn nights_without_ids_are_refused_before_anything_is_written() {
+    let folder = tempfile::tempdir().unwrap();
+    let inside = folder.path().join("night");
+    let usual = SimulationConfig::default;
+    let refused = [
+        SimulationConfig {
+            nights: 6_000,
+            ..usual()
+        },
+        SimulationConfig {
+            nights: u32::MAX,
+            ..usual()
+        },
+        SimulationConfig {
+            history_nights: 4_000,
+            ..usual()
+        },
+        SimulationConfig {
+            visits_per_night: u32::MAX,
+            ..usual()
+        },
+        SimulationConfig {
+            first_night: 20_420_402,
+            ..usual()
+        },
+        SimulationConfig {
+            first_night: 20_261_301,
+            ..usual()
+        },
+        SimulationConfig {
+            first_night: i32::MAX,
+            ..usual()
+        },
+        SimulationConfig {
+            cadence_s: f64::INFINITY,
+            ..usual()
+        },
+    ];
+    for config in refused {
+        let error = write_folder(&inside, config.clone(), |_, _| ()).unwrap_err();
+        assert!(
+            error.to_string().contains("expected a date")
+                || error.to_string().contains("20170101 to 20420401"),
+            "{error}"
+        );
+        assert_eq!(
+            Simulator::new(config).next_visit().map(|visit| visit.night),
+            None
+        );
+    }
+    assert!(!inside.exists());
+}
+
+#[test]
+fn the_last_night_has_ids() {
+    let config = SimulationConfig {
+        first_night: 20_420_331,
+        nights: 2,
+        visits_per_night: 2_000,
+        alerts_per_visit: 1,
+        ..SimulationConfig::default()
+    };
+    assert!(config.check().is_ok(), "{:?}", config.check());
+    let mut simulator = Simulator::new(config);
+    simulator.seek(simulator.total_visits() - 4);
+    let last: Vec<_> = simulator
+        .map(|visit| (visit.night, visit.packets[0].truth.alert_id))
+        .collect();
+    assert!(
+        last.iter()
+            .all(|(night, id)| *night == 20_420_401 && *id > 0),
+        "{last:?}"
     );
 }

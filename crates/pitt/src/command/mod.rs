@@ -20,6 +20,7 @@ mod verify;
 use std::process::ExitCode;
 
 use anyhow::Result;
+use pitt_simulate::SimulateError;
 
 use crate::cli::{Catalog, Cli, Command, ConfigCommand, Filter, Global, Quarantine};
 use crate::config::{Config, ConfigError};
@@ -65,7 +66,11 @@ pub struct Misused(pub String);
 pub fn exit_code(error: &anyhow::Error) -> ExitCode {
     let misused = error.is::<Misused>()
         || error.is::<ConfigError>()
-        || matches!(error.downcast_ref(), Some(SourceError::Path { .. }));
+        || matches!(error.downcast_ref(), Some(SourceError::Path { .. }))
+        || matches!(
+            error.downcast_ref(),
+            Some(SimulateError::FirstNight(_) | SimulateError::Nights { .. })
+        );
     if misused {
         ExitCode::from(2)
     } else {

@@ -81,6 +81,12 @@ fn misuse_is_exit_code_2_and_says_what_to_do() {
     let (code, error) = bad(folder.path(), &["demo", "--speed=-1"]);
     assert_eq!(code, 2);
     insta::assert_snapshot!(error, @"error: --speed is -1, expected alerts per second, 0 for no limit");
+    let (code, error) = bad(
+        folder.path(),
+        &["simulate", "--into", "x", "--nights", "6000"],
+    );
+    assert_eq!(code, 2);
+    insta::assert_snapshot!(error, @"error: 6000 nights of 10 visits from 20260224, and 75 nights before them, do not fit in 20170101 to 20420401, for which ids have 64 bits (choose fewer nights or visits, or another first night)");
 }
 
 #[test]
