@@ -52,10 +52,10 @@ impl Broker {
             chosen => chosen,
         };
         Ok(Self {
+            schemas: schemas(settings, Some(archive.folder()))?,
             archive,
             writer,
             filters: Arc::new(filters),
-            schemas: schemas(settings)?,
             limits: BatchLimits::from(&settings.pipeline),
             workers,
         })
@@ -166,14 +166,28 @@ pub fn open_archive(settings: &Settings, create: bool) -> Result<Archive> {
         .with_context(|| format!("cannot open the archive `{}`", settings.archive))
 }
 
-/// The schemas at hand: built in, and from the folder that the settings name.
+/// Where an archive keeps what the registry told, so that it is asked once for each schema.
+const REGISTRY_CACHE: &str = "schemas-cache";
+
+/// The schemas at hand: built in, from the folder and from the registry that the settings name.
+///
+/// Opens no connection: the registry is asked when an id turns up that is not at hand. Its answers are kept in the
+/// archive's folder, if there is one.
 ///
 /// # Errors
 /// The folder cannot be read.
-pub fn schemas(settings: &Settings) -> Result<SchemaStore> {
-    let store = filters::built_in_schemas()?;
-    match settings.schema_dir.as_str() {
-        "" => Ok(store),
-        folder => store.with_folder(folder).context("`schema_dir`"),
+pub fn schemas(settings: &Settings, archive: Option<&Path>) -> Result<SchemaStore> {
+    let mut store = filters::built_in_schemas()?;
+    if !settings.schema_dir.is_empty() {
+        store = store
+            .with_folder(&settings.schema_dir)
+            .context("`schema_dir`")?;
     }
+    if settings.registry.is_empty() {
+        return Ok(store);
+    }
+    if let Some(archive) = archive {
+        store = store.with_cache(archive.join(REGISTRY_CACHE));
+    }
+    Ok(store.with_registry(&settings.registry))
 }

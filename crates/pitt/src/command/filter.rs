@@ -142,9 +142,10 @@ impl Trial {
             &filters::known_surveys()?,
             &catalogs_of(settings)?,
         )?;
+        let archive = Some(Path::new(&settings.archive)).filter(|folder| folder.is_dir());
         Ok(Self {
             set: Arc::new(set),
-            schemas: broker::schemas(settings)?,
+            schemas: broker::schemas(settings, archive)?,
         })
     }
 

@@ -48,7 +48,7 @@ pub(super) fn list(global: &Global, args: &QuarantineList) -> Result<ExitCode> {
             format!("{}: {}", row[2], row[3]),
         ]);
     }
-    let hint = "With the missing schemas in `schema_dir`, `pitt quarantine retry` reads what can be read by now.\n";
+    let hint = "With the missing schemas in `schema_dir`, or at the `registry`, `pitt quarantine retry` reads what can be read by now.\n";
     screen::print(&format!("{}{hint}", table.render()))?;
     Ok(ExitCode::SUCCESS)
 }
@@ -62,7 +62,8 @@ pub(super) fn retry(global: &Global, args: &QuarantineRetry) -> Result<ExitCode>
     let stop = stop_on_ctrl_c()?;
     let mut broker = Broker::open(&config.settings, run::filters_of(&config)?)?;
     let next = broker.positions().next_offset(PARTITION)?;
-    let decoder = Decoder::new(broker::schemas(&config.settings)?);
+    let schemas = broker::schemas(&config.settings, Some(broker.archive().folder()))?;
+    let decoder = Decoder::new(schemas);
     let unread = Mutex::new(BTreeMap::new());
     let sql = candidates(args.reason.as_deref());
     let title = format!("Quarantine of {}, again", config.settings.archive);

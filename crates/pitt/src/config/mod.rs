@@ -252,6 +252,11 @@ impl Config {
                 "0.1 to 86400",
             ),
             ("archive", !settings.archive.is_empty(), "a folder"),
+            (
+                "registry",
+                settings.registry.is_empty() || settings.registry.starts_with("http://"),
+                "http://HOST:PORT",
+            ),
         ];
         match within.into_iter().find(|(_, good, _)| !good) {
             Some((key, _, expected)) => Err(self.out_of_range(key, expected)),
@@ -337,6 +342,8 @@ mod tests {
         insta::assert_snapshot!(error, @r#"pitt.toml, line 2: `commit.every_s` is "ten", expected a number"#);
         let error = from_text("\n[pipeline]\nbatch_alerts = 0\n").unwrap_err();
         insta::assert_snapshot!(error, @"pitt.toml, line 3: `pipeline.batch_alerts` is 0, expected 1 to 100000");
+        let error = from_text("registry = \"localhost:8081\"\n").unwrap_err();
+        insta::assert_snapshot!(error, @r#"pitt.toml, line 1: `registry` is "localhost:8081", expected http://HOST:PORT"#);
     }
 
     #[test]
