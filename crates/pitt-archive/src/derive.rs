@@ -198,6 +198,7 @@ pub(crate) fn match_rows(
     decoded: &Decoded,
     schema: &SchemaRef,
 ) -> Result<RecordBatch, ArchiveError> {
+    let common = Common::of_all(decoded);
     let mut stored: HashMap<(&str, i64), (&Entry, usize, usize)> = HashMap::new();
     for entry in entries
         .iter()
@@ -205,7 +206,7 @@ pub(crate) fn match_rows(
     {
         if let Source::Alert { batch, row } = entry.source {
             let alerts = &decoded.batches[batch];
-            if let Some(alert_id) = Common::of(&alerts.records).alert_id(row) {
+            if let Some(alert_id) = common[batch].alert_id(row) {
                 stored.insert((&alerts.survey, alert_id), (entry, batch, row));
             }
         }
@@ -217,7 +218,6 @@ pub(crate) fn match_rows(
         .filter(|m| seen.insert((&m.survey, m.alert_id, &m.filter, &m.version)))
         .filter_map(|m| Some((m, *stored.get(&(&*m.survey, m.alert_id))?)))
         .collect();
-    let common = |batch: usize| Common::of(&decoded.batches[batch].records);
     let columns: Vec<ArrayRef> = vec![
         Arc::new(
             found
@@ -234,19 +234,19 @@ pub(crate) fn match_rows(
         Arc::new(
             found
                 .iter()
-                .map(|(_, (_, b, r))| common(*b).object_id(*r))
+                .map(|(_, (_, b, r))| common[*b].object_id(*r))
                 .collect::<StringArray>(),
         ),
         Arc::new(
             found
                 .iter()
-                .map(|(_, (_, b, r))| common(*b).mjd_tai(*r))
+                .map(|(_, (_, b, r))| common[*b].mjd_tai(*r))
                 .collect::<Float64Array>(),
         ),
         Arc::new(
             found
                 .iter()
-                .map(|(_, (_, b, r))| common(*b).night(*r))
+                .map(|(_, (_, b, r))| common[*b].night(*r))
                 .collect::<Int32Array>(),
         ),
         Arc::new(

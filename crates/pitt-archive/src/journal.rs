@@ -118,6 +118,15 @@ impl<'a> Common<'a> {
         }
     }
 
+    /// Those of every batch.
+    pub(crate) fn of_all(decoded: &'a Decoded) -> Vec<Self> {
+        decoded
+            .batches
+            .iter()
+            .map(|b| Self::of(&b.records))
+            .collect()
+    }
+
     pub(crate) fn alert_id(&self, row: usize) -> Option<i64> {
         self.alert_id
             .filter(|a| a.is_valid(row))
@@ -142,7 +151,9 @@ impl<'a> Common<'a> {
 }
 
 /// Builds rows of `packets`.
-pub(crate) struct JournalBuilder {
+pub(crate) struct JournalBuilder<'a> {
+    decoded: &'a Decoded,
+    common: Vec<Common<'a>>,
     survey: StringBuilder,
     alert_id: Int64Builder,
     object_id: StringBuilder,
@@ -166,9 +177,12 @@ pub(crate) struct JournalBuilder {
     bytes: usize,
 }
 
-impl JournalBuilder {
-    pub(crate) fn new() -> Self {
+impl<'a> JournalBuilder<'a> {
+    /// A builder of rows for what was decoded together.
+    pub(crate) fn new(decoded: &'a Decoded) -> Self {
         Self {
+            decoded,
+            common: Common::of_all(decoded),
             survey: StringBuilder::new(),
             alert_id: Int64Builder::new(),
             object_id: StringBuilder::new(),
@@ -203,13 +217,12 @@ impl JournalBuilder {
         &mut self,
         entry: &Entry,
         packet: &Packet,
-        decoded: &Decoded,
         (crc32, framed): (u32, Option<&Frame>),
     ) {
         match entry.source {
-            Source::Alert { batch, row } => self.push_alert(entry, &decoded.batches[batch], row),
+            Source::Alert { batch, row } => self.push_alert(entry, batch, row),
             Source::Rejected(index) => {
-                let rejected = &decoded.rejected[index];
+                let rejected = &self.decoded.rejected[index];
                 self.push_unread(rejected.reason.as_str(), Some(&rejected.detail));
             }
             Source::Nothing => self.push_unread("no_record", None),
@@ -226,8 +239,9 @@ impl JournalBuilder {
         self.push_frame(framed);
     }
 
-    fn push_alert(&mut self, entry: &Entry, alerts: &AlertBatch, row: usize) {
-        let common = Common::of(&alerts.records);
+    fn push_alert(&mut self, entry: &Entry, batch: usize, row: usize) {
+        let (alerts, common): (&AlertBatch, _) =
+            (&self.decoded.batches[batch], &self.common[batch]);
         self.survey.append_value(&alerts.survey);
         self.alert_id.append_option(common.alert_id(row));
         self.object_id.append_option(common.object_id(row));

@@ -6,6 +6,7 @@ use std::io::{self, Read, Write};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::thread::{self, JoinHandle};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use arrow_array::RecordBatch;
@@ -130,11 +131,7 @@ impl PartWriter {
             uuid::Uuid::new_v4()
         ));
         let file = File::create_new(&staged).map_err(ArchiveError::io(&staged))?;
-        let sink = HashingFile {
-            file,
-            hash: Xxh3::new(),
-            size: 0,
-        };
+        let sink = HashingFile::new(file);
         let writer = ArrowWriter::try_new(sink, schema, Some(properties))
             .map_err(ArchiveError::parquet(&staged))?;
         Ok(Self {
@@ -166,10 +163,8 @@ impl PartWriter {
     pub(crate) fn finish(mut self) -> Result<Part, ArchiveError> {
         let metadata = self.writer.finish().map_err(write_error(&self.staged))?;
         let stats = delta_stats(&metadata);
-        let sink = self.writer.inner();
-        sink.file
-            .sync_all()
-            .map_err(ArchiveError::io(&self.staged))?;
+        let sink = self.writer.inner_mut();
+        sink.sync().map_err(ArchiveError::io(&self.staged))?;
         let name = PartName {
             commit: self.commit,
             number: self.number,
@@ -210,10 +205,64 @@ pub(crate) fn now_ms() -> i64 {
     i64::try_from(now.as_millis()).unwrap_or(i64::MAX)
 }
 
+/// Bytes after which a file's pages are sent to the disk, so that the sync at its end finds little left.
+const WRITE_BACK_BYTES: u64 = 32 << 20;
+
+/// A file that is hashed as it is written.
 struct HashingFile {
     file: File,
     hash: Xxh3,
     size: u64,
+    /// Size at the last write-back, and the thread that sees to it.
+    sent: u64,
+    sending: Option<JoinHandle<io::Result<()>>>,
+}
+
+impl HashingFile {
+    fn new(file: File) -> Self {
+        Self {
+            file,
+            hash: Xxh3::new(),
+            size: 0,
+            sent: 0,
+            sending: None,
+        }
+    }
+
+    /// Starts a write-back when enough has gathered and none is under way.
+    ///
+    /// The kernel tells a failed write-back to one caller only, so every thread's outcome is asked for.
+    fn send(&mut self) -> io::Result<()> {
+        if self.size - self.sent < WRITE_BACK_BYTES {
+            return Ok(());
+        }
+        match self.sending.take() {
+            Some(sending) if !sending.is_finished() => {
+                self.sending = Some(sending);
+                return Ok(());
+            }
+            finished => outcome(finished)?,
+        }
+        self.sent = self.size;
+        let file = self.file.try_clone()?;
+        self.sending = Some(thread::spawn(move || file.sync_data()));
+        Ok(())
+    }
+
+    /// Makes everything written durable.
+    fn sync(&mut self) -> io::Result<()> {
+        outcome(self.sending.take())?;
+        self.file.sync_all()
+    }
+}
+
+fn outcome(sending: Option<JoinHandle<io::Result<()>>>) -> io::Result<()> {
+    let lost = |_| {
+        Err(io::Error::other(
+            "the thread that syncs the file ended early",
+        ))
+    };
+    sending.map_or(Ok(()), |sending| sending.join().unwrap_or_else(lost))
 }
 
 impl Write for HashingFile {
@@ -221,6 +270,7 @@ impl Write for HashingFile {
         let written = self.file.write(buffer)?;
         self.hash.update(&buffer[..written]);
         self.size += written as u64;
+        self.send()?;
         Ok(written)
     }
 

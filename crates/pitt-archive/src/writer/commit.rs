@@ -36,7 +36,7 @@ impl Writer {
         crash::point("schemas-committed");
         self.commit_packets(&open)?;
         crash::point("packets-committed");
-        for (name, stream) in &open.derived {
+        for (name, stream) in &open.derived.streams {
             bytes += stream.bytes();
             commit_derived(&self.inner, name, stream, self.commit)?;
             crash::point("table-committed");
@@ -98,7 +98,7 @@ impl Writer {
 
     fn follow(&self, open: &Open) -> Result<(), ArchiveError> {
         let streams = std::iter::once((PACKETS, &open.packets))
-            .chain(open.derived.iter().map(|(n, s)| (&n[..], s)));
+            .chain(open.derived.streams.iter().map(|(n, s)| (&n[..], s)));
         for (name, stream) in streams {
             let files: Vec<_> = stream.finished.iter().map(|p| p.as_table_file()).collect();
             if name == PACKETS {
@@ -115,14 +115,16 @@ impl Writer {
 /// Makes the derived files durable; returns the manifest, and drops streams without rows.
 fn close_derived(open: &mut Open) -> Result<String, ArchiveError> {
     let mut manifest = serde_json::Map::new();
-    for (name, stream) in &mut open.derived {
+    for (name, stream) in &mut open.derived.streams {
         stream.close()?;
         let names: Vec<String> = stream.finished.iter().map(|p| p.name.to_string()).collect();
         if !names.is_empty() {
             manifest.insert(name.clone(), names.into());
         }
     }
-    open.derived.retain(|_, stream| !stream.finished.is_empty());
+    open.derived
+        .streams
+        .retain(|_, stream| !stream.finished.is_empty());
     Ok(serde_json::Value::Object(manifest).to_string())
 }
 

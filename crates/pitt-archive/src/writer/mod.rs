@@ -1,27 +1,28 @@
 //! Writing: exactly once, in the order received, by one writer at a time.
 
 mod commit;
+mod derived;
 
 pub(crate) use commit::{growth, table, table_mut};
 
 use std::collections::{BTreeMap, HashMap};
+use std::panic::resume_unwind;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::thread;
 use std::time::Instant;
 
-use arrow_array::BooleanArray;
-use arrow_schema::Schema;
 use pitt_alert::frame::{self, Frame, FrameKind};
 use pitt_alert::{Decoded, Packet};
 use xxhash_rust::xxh3::xxh3_128;
 
 use crate::archive::{Archive, Inner};
-use crate::derive::{self, ForcedRows};
 use crate::error::ArchiveError;
 use crate::journal::{self, Common, Entry, JournalBuilder, Outcome, Source};
+use crate::recover;
 use crate::stream::Stream;
-use crate::tables::{self, FORCED, MATCHES, PACKETS, QUARANTINE};
-use crate::{recover, shape};
+use crate::tables::PACKETS;
+use derived::Derived;
 
 /// Bytes of packets gathered before they go to the Parquet writer.
 const GATHER_BYTES: usize = 16 << 20;
@@ -80,11 +81,10 @@ pub struct Writer {
 /// What has been appended since the last commit.
 struct Open {
     packets: Stream,
-    derived: BTreeMap<String, Stream>,
+    derived: Derived,
     positions: BTreeMap<String, i64>,
     /// Alerts stored in this commit: size and hash of the packet, and record.
     pending: HashMap<(Arc<str>, i64), (usize, u128, u32)>,
-    forced: HashMap<(String, String), f64>,
     since: Instant,
     rows: u64,
 }
@@ -206,18 +206,24 @@ impl Writer {
     ) -> Result<AppendReport, ArchiveError> {
         let mut entries = journal::entries(packets, decoded);
         self.find_duplicates(&mut entries, packets, decoded)?;
-        self.write_packets(&entries, packets, decoded)?;
-        for batch in 0..decoded.batches.len() {
-            self.write_alerts(batch, &entries, decoded)?;
-        }
-        let schema = self.stream(MATCHES)?.schema().clone();
-        let rows = derive::match_rows(matches, &entries, packets, decoded, &schema)?;
-        self.stream(MATCHES)?.write(&rows)?;
-        if entries.iter().any(|e| e.outcome == Outcome::Quarantined) {
-            let schema = self.stream(QUARANTINE)?.schema().clone();
-            let rows = derive::quarantine_rows(&entries, packets, decoded, &schema)?;
-            self.stream(QUARANTINE)?.write(&rows)?;
-        }
+        let inner = self.inner.clone();
+        let Open {
+            packets: journal,
+            derived,
+            ..
+        } = self.open()?;
+        // Compressing the packets costs as much as all the rest: it has a thread of its own.
+        let (journalled, derived) = thread::scope(|scope| {
+            let journal =
+                scope.spawn(|| write_packets(&inner, journal, &entries, packets, decoded));
+            let derived = derived.write(&entries, packets, decoded, matches);
+            (
+                journal.join().unwrap_or_else(|panic| resume_unwind(panic)),
+                derived,
+            )
+        });
+        journalled?;
+        derived?;
         let mut report = AppendReport::default();
         for entry in &entries {
             match entry.outcome {
@@ -240,12 +246,13 @@ impl Writer {
         let inner = self.inner.clone();
         let index = inner.index();
         let open = self.open()?;
+        let common = Common::of_all(decoded);
         for entry in entries {
             let Source::Alert { batch, row } = entry.source else {
                 continue;
             };
             let alerts = &decoded.batches[batch];
-            let Some(alert_id) = Common::of(&alerts.records).alert_id(row) else {
+            let Some(alert_id) = common[batch].alert_id(row) else {
                 continue;
             };
             let bytes = &packets[entry.packet].bytes;
@@ -270,157 +277,67 @@ impl Writer {
         Ok(())
     }
 
-    fn write_packets(
-        &mut self,
-        entries: &[Entry],
-        packets: &[Packet],
-        decoded: &Decoded,
-    ) -> Result<(), ArchiveError> {
-        let inner = self.inner.clone();
-        let open = self.open()?;
-        let schema = open.packets.schema().clone();
-        let mut builder = JournalBuilder::new();
-        for rows in entries.chunk_by(|a, b| a.packet == b.packet) {
-            let packet = &packets[rows[0].packet];
-            let crc32 = crc32fast::hash(&packet.bytes);
-            let carried = rows
-                .iter()
-                .any(|e| e.outcome != Outcome::Duplicate { byte_equal: true });
-            let framed = carried.then(|| take_apart(rows, packet));
-            if let Some((id, header)) = framed
-                .as_ref()
-                .and_then(|f| Some((f.header_id?, &f.header)))
-            {
-                inner.book().note_header(&id.hex(), header);
-            }
-            for (i, entry) in rows.iter().enumerate() {
-                let framed = framed.as_ref().filter(|_| i == 0);
-                builder.push(entry, packet, decoded, (crc32, framed));
-            }
-            if builder.bytes() >= GATHER_BYTES {
-                open.packets.write(&builder.finish(&schema)?)?;
-            }
-        }
-        open.packets.write(&builder.finish(&schema)?)?;
-        for entry in entries {
-            if let Source::Alert { batch, row } = entry.source
-                && row == 0
-            {
-                let bytes = &packets[entry.packet].bytes;
-                let wire_id = frame::wire_schema_id(bytes).map(i64::from);
-                inner
-                    .book()
-                    .note_schema(&decoded.batches[batch].schema, wire_id);
-            }
-        }
-        Ok(())
-    }
-
-    fn write_alerts(
-        &mut self,
-        batch: usize,
-        entries: &[Entry],
-        decoded: &Decoded,
-    ) -> Result<(), ArchiveError> {
-        let alerts = &decoded.batches[batch];
-        let rows = alerts.records.num_rows();
-        if !alerts.schema.has_common_columns() || rows == 0 {
-            return Ok(());
-        }
-        let stored = derive::stored_rows(batch, rows, entries);
-        if stored.true_count() == 0 {
-            return Ok(());
-        }
-        let columns = derive::alert_columns(&alerts.records, &stored)?;
-        let name = tables::alerts(&alerts.survey);
-        let stream = self.stream(&name)?;
-        let grown = shape::merge(stream.schema().fields(), columns.schema().fields());
-        if grown != *stream.schema().fields() {
-            stream.grow(Arc::new(Schema::new(grown)))?;
-        }
-        let fitted =
-            shape::conform(&columns, stream.schema()).map_err(ArchiveError::arrow(&name))?;
-        stream.write(&fitted)?;
-        self.write_forced(batch, &stored, decoded)
-    }
-
-    fn write_forced(
-        &mut self,
-        batch: usize,
-        stored: &BooleanArray,
-        decoded: &Decoded,
-    ) -> Result<(), ArchiveError> {
-        let inner = self.inner.clone();
-        let index = inner.index();
-        let pending = std::cell::RefCell::new(std::mem::take(&mut self.open()?.forced));
-        let mut rows = ForcedRows::default();
-        rows.take(
-            &decoded.batches[batch],
-            stored,
-            |object_id, survey| {
-                let key = (object_id.to_owned(), survey.to_owned());
-                if let Some(newest) = pending.borrow().get(&key) {
-                    return Ok(*newest);
-                }
-                let newest = index
-                    .as_ref()
-                    .map(|i| i.newest_forced(object_id, survey))
-                    .transpose()?;
-                Ok(newest.flatten().unwrap_or(f64::NEG_INFINITY))
-            },
-            |object_id, survey, newest| {
-                let key = (object_id.to_owned(), survey.to_owned());
-                pending.borrow_mut().insert(key, newest);
-            },
-        )?;
-        self.open()?.forced = pending.into_inner();
-        let stream = self.stream(FORCED)?;
-        let rows = rows.finish(stream.schema())?;
-        stream.write(&rows)
-    }
-
     fn open(&mut self) -> Result<&mut Open, ArchiveError> {
         if self.open.is_none() {
-            let packets = self.new_stream(PACKETS)?;
             self.open = Some(Open {
-                packets,
-                derived: BTreeMap::new(),
+                packets: derived::new_stream(&self.inner, PACKETS, self.commit)?,
+                derived: Derived::new(self.inner.clone(), self.commit),
                 positions: BTreeMap::new(),
                 pending: HashMap::new(),
-                forced: HashMap::new(),
                 since: Instant::now(),
                 rows: 0,
             });
         }
         self.open.as_mut().ok_or(ArchiveError::Poisoned)
     }
+}
 
-    fn stream(&mut self, name: &str) -> Result<&mut Stream, ArchiveError> {
-        if !self.open()?.derived.contains_key(name) {
-            let stream = self.new_stream(name)?;
-            self.open()?.derived.insert(name.to_owned(), stream);
+/// Writes rows of the journal, and notes the headers and schemas that they refer to.
+fn write_packets(
+    inner: &Inner,
+    journal: &mut Stream,
+    entries: &[Entry],
+    packets: &[Packet],
+    decoded: &Decoded,
+) -> Result<(), ArchiveError> {
+    let schema = journal.schema().clone();
+    let mut builder = JournalBuilder::new(decoded);
+    for rows in entries.chunk_by(|a, b| a.packet == b.packet) {
+        let packet = &packets[rows[0].packet];
+        let crc32 = crc32fast::hash(&packet.bytes);
+        let carried = rows
+            .iter()
+            .any(|e| e.outcome != Outcome::Duplicate { byte_equal: true });
+        let framed = carried.then(|| take_apart(rows, packet));
+        if let Some((id, header)) = framed
+            .as_ref()
+            .and_then(|f| Some((f.header_id?, &f.header)))
+        {
+            inner.book().note_header(&id.hex(), header);
         }
-        self.open()?
-            .derived
-            .get_mut(name)
-            .ok_or(ArchiveError::Poisoned)
+        for (i, entry) in rows.iter().enumerate() {
+            let framed = framed.as_ref().filter(|_| i == 0);
+            builder.push(entry, packet, (crc32, framed));
+        }
+        if builder.bytes() >= GATHER_BYTES {
+            journal.write(&builder.finish(&schema)?)?;
+        }
     }
+    journal.write(&builder.finish(&schema)?)?;
+    note_schemas(inner, entries, packets, decoded);
+    Ok(())
+}
 
-    /// A stream to a table, which for a survey seen for the first time does not exist yet.
-    fn new_stream(&self, name: &str) -> Result<Stream, ArchiveError> {
-        let schema = match self.inner.tables().get(name) {
-            Some(log) => log.schema()?,
-            None => Arc::new(Schema::empty()),
-        };
-        let folder = self.inner.site.root.join(name);
-        std::fs::create_dir_all(&folder).map_err(ArchiveError::io(&folder))?;
-        Ok(Stream::new(
-            name,
-            folder,
-            schema,
-            self.inner.options.clone(),
-            self.commit,
-        ))
+fn note_schemas(inner: &Inner, entries: &[Entry], packets: &[Packet], decoded: &Decoded) {
+    for entry in entries {
+        if let Source::Alert { batch, row } = entry.source
+            && row == 0
+        {
+            let wire_id = frame::wire_schema_id(&packets[entry.packet].bytes).map(i64::from);
+            inner
+                .book()
+                .note_schema(&decoded.batches[batch].schema, wire_id);
+        }
     }
 }
 

@@ -94,16 +94,21 @@ fn write_night(path: &Path, alerts: u64) -> Result<Vec<Packet>> {
     Ok(sample)
 }
 
-/// Filters that differ in what they ask and in their numbers, a third of them over the history.
+/// Filters that differ in what they ask and in their numbers, a third of them over the history; each takes a few alerts in
+/// a hundred, as people's filters do.
 fn filter_text(number: usize) -> String {
     let (step, band) = (number / 8, ["g", "r", "i"][number % 3]);
     let level = 18.0 + 0.05 * step as f64;
     match number % 8 {
         0 => format!(
-            "mag(psf_flux) < {level} AND reliability > 0.{}",
+            "mag(psf_flux) < {level} - 1.0 AND reliability > 0.{}",
             50 + step % 50
         ),
-        1 => format!("detections('{band}', {}) >= {}", 10 + step, 2 + step % 5),
+        1 => format!(
+            "detections('{band}', {}) >= {} AND reliability > 0.9 AND mag(psf_flux) < {level}",
+            10 + step,
+            6 + step % 9
+        ),
         2 => format!(
             "rise_rate('{band}') > {} AND psf_flux > 0",
             0.05 + 0.01 * step as f64
@@ -113,8 +118,9 @@ fn filter_text(number: usize) -> String {
             10 + step % 80
         ),
         4 => format!(
-            "abs(galactic_latitude()) > {} AND candidate.drb > 0.{}",
-            5 + step,
+            "abs(galactic_latitude()) BETWEEN {} AND {} AND candidate.drb > 0.{}",
+            5 + 5 * (step % 16),
+            6 + 5 * (step % 16),
             50 + step % 50
         ),
         5 => format!(
@@ -123,7 +129,10 @@ fn filter_text(number: usize) -> String {
             (number * 7) % 60,
             600 + step
         ),
-        6 => format!("age_days() < {} AND band = '{band}'", 2 + step),
+        6 => format!(
+            "age_days() BETWEEN 1 AND {} AND band = '{band}' AND mag(psf_flux) < {level}",
+            2 + step
+        ),
         _ => format!(
             "candidate.ssdistnr BETWEEN 0 AND {} AND candidate.nbad = 0",
             5 + step
