@@ -3,6 +3,7 @@
 pub(crate) mod column;
 pub(crate) mod container;
 pub(crate) mod cursor;
+pub(crate) mod nested;
 pub(crate) mod plan;
 pub(crate) mod schema;
 pub(crate) mod skip;

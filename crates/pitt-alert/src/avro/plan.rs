@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use arrow_schema::{DataType, Field as ArrowField, FieldRef, Fields};
 
-use super::column::{Column, ListColumn, MapColumn, RecordColumn, Tag, UnionColumn, item_field};
+use super::column::{Column, RecordColumn, Tag, item_field};
+use super::nested::{ListColumn, MapColumn, UnionColumn};
 use super::schema::{Field, Record, Type};
 use super::skip::Skip;
 use super::values::{Strings, Values, Views};
