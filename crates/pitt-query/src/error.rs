@@ -157,12 +157,15 @@ impl FilterError {
         let number = self.place.line.to_string();
         let margin = " ".repeat(number.len());
         let column = usize::try_from(self.place.column.max(1)).unwrap_or(1) - 1;
-        let start = column.saturating_sub(60);
+        // A line too long to show whole is shown around the place.
+        let long = self.source_line.chars().count() > 100;
+        let start = if long { column.saturating_sub(60) } else { 0 };
+        let cut = if start > 0 { "…" } else { "" };
         let shown: String = self.source_line.chars().skip(start).take(100).collect();
-        let left = column - start;
+        let left = column - start + cut.chars().count();
         let width = self.width.clamp(1, 100_usize.saturating_sub(left).max(1));
         format!(
-            "{self}\n {margin} |\n {number} | {shown}\n {margin} | {}{}",
+            "{self}\n {margin} |\n {number} | {cut}{shown}\n {margin} | {}{}",
             " ".repeat(left),
             "^".repeat(width)
         )
