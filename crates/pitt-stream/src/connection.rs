@@ -7,7 +7,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
@@ -25,6 +25,10 @@ use crate::server::Shared;
 const STRANGER_FRAME: usize = 64 << 10;
 /// The least speed of a client [bytes/s], beyond the first `stall`.
 const SLOWEST: u64 = 256 << 10;
+/// The same while memory for answers is short.
+const SLOWEST_WHEN_SHORT: u64 = 4 << 20;
+/// How often it is looked whether a client takes its answer.
+const LOOK: Duration = Duration::from_millis(500);
 /// Requests read ahead of the one being answered.
 const AHEAD: usize = 2;
 /// Number of a request that produces.
@@ -160,9 +164,28 @@ async fn answer(
         Err(Hangup::Gone) => return Err(io::ErrorKind::UnexpectedEof.into()),
         Err(error) => return Err(io::Error::other(error)),
     };
-    let limit = patience(&session.shared.config.limits, reply.bytes.len());
-    timeout(limit, write.write_all(&reply.bytes)).await??;
-    timeout(limit, write.flush()).await?
+    let send = async {
+        write.write_all(&reply.bytes).await?;
+        write.flush().await
+    };
+    let begun = Instant::now();
+    let mut send = std::pin::pin!(send);
+    loop {
+        if let Ok(sent) = timeout(LOOK, &mut send).await {
+            return sent;
+        }
+        if begun.elapsed() > patience_to_send(&session.shared, reply.bytes.len()) {
+            return Err(io::ErrorKind::TimedOut.into());
+        }
+    }
+}
+
+/// How long a client may take `bytes`: shortly, when answers that nobody takes hold most of the memory.
+fn patience_to_send(shared: &Shared, bytes: usize) -> Duration {
+    if shared.answers.is_short() {
+        return Duration::from_secs(2 + bytes as u64 / SLOWEST_WHEN_SHORT);
+    }
+    patience(&shared.config.limits, bytes)
 }
 
 /// How long `bytes` may take.

@@ -130,6 +130,11 @@ impl Memory {
         asked.min(quarter.max(1 << 20))
     }
 
+    /// Whether most of it is held, so that who is slow must hurry.
+    pub(crate) fn is_short(&self) -> bool {
+        self.kib.available_permits() < self.limit_kib as usize / 4
+    }
+
     /// Gives back what is held beyond `bytes`.
     pub(crate) fn keep(mut held: OwnedSemaphorePermit, bytes: usize) -> OwnedSemaphorePermit {
         held.split(((bytes >> 10) + 1).min(held.num_permits()))

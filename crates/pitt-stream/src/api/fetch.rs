@@ -36,14 +36,14 @@ impl Session {
         let wait = request.max_wait_ms.clamp(0, LONGEST_WAIT_MS);
         let until = Instant::now() + Duration::from_millis(u64::from(wait.unsigned_abs()));
         let enough = usize::try_from(request.min_bytes).unwrap_or(0);
+        let mut least = 0;
         loop {
             let told = Arc::new(Notify::new());
             watch(&self.shared, &request, &told);
             let (shared, ask) = (Arc::clone(&self.shared), Arc::clone(&request));
             let asked = usize::try_from(ask.max_bytes).unwrap_or(0);
-            let budget = shared
-                .answers
-                .share(asked.min(shared.config.limits.fetch_bytes));
+            let asked = asked.min(shared.config.limits.fetch_bytes);
+            let budget = shared.answers.share(asked).max(least);
             let memory = Arc::clone(&shared);
             let held = self
                 .unless_gone(memory.answers.hold(budget + OVERHEAD))
@@ -51,6 +51,11 @@ impl Session {
             let found = off_runtime(move || read_all(&shared, &ask, budget)).await;
             let (responses, size, failed) =
                 found.ok_or_else(|| Hangup::Encode("reading failed".to_owned()))?;
+            if size > budget {
+                // A single batch larger than the share: its memory is set aside first, too.
+                least = size;
+                continue;
+            }
             if size >= enough || failed || Instant::now() >= until {
                 let reply = head.reply(&FetchResponse::default().with_responses(responses))?;
                 let held = Memory::keep(held, reply.bytes.len());

@@ -4,7 +4,7 @@ use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
 use kafka_protocol::messages::{ApiVersionsRequest, MetadataRequest, ProduceRequest};
-use pitt_stream::{Limits, Server, StreamConfig, check_frame};
+use pitt_stream::{Limits, Record, Server, StreamConfig, check_frame};
 use proptest::prelude::*;
 
 use crate::client::{Client, config, fetch, frame, server};
@@ -122,6 +122,32 @@ fn stops_at_once_with_clients_waiting() {
     server.shutdown();
     assert!(begun.elapsed() < Duration::from_secs(3));
     assert!(client.is_closed());
+}
+
+#[test]
+fn clients_that_take_no_answers_do_not_starve_the_others() {
+    let folder = tempfile::tempdir().unwrap();
+    let limits = Limits {
+        memory_bytes: 32 << 20,
+        ..Limits::default()
+    };
+    let server = limited(folder.path(), limits);
+    let handle = server.handle();
+    handle.create_topic("t", 1).unwrap();
+    handle
+        .append("t", 0, &[Record::new(vec![7; 9 << 20])])
+        .unwrap();
+    let stalled: Vec<_> = (0..6)
+        .map(|_| {
+            let mut client = Client::connect(server.address());
+            client.send(12, &fetch("t", 0, 0, 0)).unwrap();
+            client
+        })
+        .collect();
+    std::thread::sleep(Duration::from_millis(500));
+    let mut good = Client::connect(server.address());
+    assert!(good.fetch("t", 0, 0, 0).records.unwrap().len() > 9 << 20);
+    drop(stalled);
 }
 
 fn wait_until(done: impl Fn() -> bool) {
