@@ -91,6 +91,11 @@ impl MjdTai {
             .saturating_add(rest)
     }
 
+    /// The instant in UTC to a second, `2026-02-24 03:04:05` (cut, not rounded); `-` when it has no such form.
+    pub fn iso_utc_seconds(self) -> String {
+        self.iso_utc().get(..19).unwrap_or("-").replace('T', " ")
+    }
+
     /// The instant in UTC as ISO 8601 to a millisecond, `2026-02-24T03:04:05.678Z`; `-` when it has no such form.
     pub fn iso_utc(self) -> String {
         let utc = self.to_utc().0;
@@ -167,7 +172,12 @@ mod tests {
             MjdTai(61_000.123_456_8).iso_utc(),
             "2025-11-21T02:57:09.668Z"
         );
+        assert_eq!(
+            MjdTai(61_000.123_456_8).iso_utc_seconds(),
+            "2025-11-21 02:57:09"
+        );
         assert_eq!(MjdTai(f64::NAN).iso_utc(), "-");
+        assert_eq!(MjdTai(1e300).iso_utc_seconds(), "-");
         assert_eq!(MjdUtc(61_000.99).yyyymmdd(), 20_251_121);
         assert_eq!(MjdUtc(f64::INFINITY).yyyymmdd(), 0);
     }

@@ -2,8 +2,8 @@
 //!
 //! | bytes | field | | bytes | field |
 //! |---|---|---|---|---|
-//! | 0..8 | base offset | | 27..35 | base timestamp [ms] |
-//! | 8..12 | length of what follows | | 35..43 | largest timestamp [ms] |
+//! | 0..8 | base offset | | 27..35 | base timestamp `[ms]` |
+//! | 8..12 | length of what follows | | 35..43 | largest timestamp `[ms]` |
 //! | 12..16 | leader epoch | | 43..51 | producer id, -1 when not idempotent |
 //! | 16 | magic, 2 | | 51..53 | producer epoch |
 //! | 17..21 | CRC-32C of 21.. | | 53..57 | first sequence number |
@@ -144,7 +144,7 @@ fn field<const N: usize>(bytes: &[u8; HEADER], at: usize) -> [u8; N] {
     out
 }
 
-/// Finds the first record at or after `timestamp` [ms] in a batch that has one: (timestamp, offset).
+/// Finds the first record at or after `timestamp` `[ms]` in a batch that has one: (timestamp, offset).
 ///
 /// A compressed batch is not opened: the answer is then its first record, so a reader begins a little early, by at
 /// most one batch, and never late.

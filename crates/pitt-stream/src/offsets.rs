@@ -7,9 +7,9 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-/// The file is written anew when it is this many times as long as what it says [lines].
+/// The file is written anew when it is this many times as long as what it says `[lines]`.
 const GROWTH: usize = 4;
-/// ... but not below this length [lines].
+/// ... but not below this length `[lines]`.
 const SMALL: usize = 10_000;
 
 /// How far a group has read one partition.

@@ -160,7 +160,7 @@ pub struct Stamps {
     /// Alert id: ZTF candid or LSST diaSourceId
     #[arg(value_name = "ALERT")]
     pub alert: i64,
-    /// Picture to write [default: stamps_<ALERT>.png]
+    /// Picture to write [default: stamps_ALERT.png]
     #[arg(long, value_name = "FILE")]
     pub png: Option<PathBuf>,
 }

@@ -53,7 +53,22 @@ pub(crate) fn generic_name(alert: &Record) -> String {
         .split('.')
         .rfind(telling)
         .unwrap_or_else(|| last_word(&alert.name));
-    word.to_lowercase()
+    word.chars()
+        .take(MAX_NAME)
+        .collect::<String>()
+        .to_lowercase()
+}
+
+/// Longest name taken from a schema, characters.
+const MAX_NAME: usize = 64;
+/// Longest object id, bytes: ids are keys, and keys have limits. No survey comes near.
+const MAX_OBJECT_ID: usize = 256;
+/// Times outside are mistakes, not observations: MJD, from 1858 to the year 2406.
+const MJD_RANGE: std::ops::Range<f64> = 0.0..200_000.0;
+
+/// Whether a time, MJD, can be an observation's.
+pub(crate) fn is_a_time(mjd: f64) -> bool {
+    MJD_RANGE.contains(&mjd)
 }
 
 /// The common columns of a batch while a survey fills them: one entry a row in each. Missing numbers are `NaN`.
@@ -93,30 +108,44 @@ impl Common {
         }
     }
 
+    /// Takes away what cannot be: absurd times, with their nights, and object ids beyond all length.
+    fn sound(mut self) -> Common {
+        for (mjd, night) in self.mjd_tai.iter_mut().zip(&mut self.night) {
+            if !is_a_time(*mjd) {
+                (*mjd, *night) = (f64::NAN, None);
+            }
+        }
+        for id in &mut self.object_id {
+            id.take_if(|id| id.len() > MAX_OBJECT_ID);
+        }
+        self
+    }
+
     /// The arrays, in the order of [`common_fields`].
     pub(crate) fn finish(self, survey: &str) -> Result<Vec<ArrayRef>, ArrowError> {
         let rows = self.alert_id.len();
+        let this = self.sound();
         let mut arrays: Vec<ArrayRef> = vec![
             Arc::new(StringArray::from_iter_values(std::iter::repeat_n(
                 survey, rows,
             ))),
-            Arc::new(Int64Array::from(self.alert_id)),
-            Arc::new(StringArray::from(self.object_id)),
-            doubles(self.mjd_tai),
-            Arc::new(Int32Array::from(self.night)),
-            doubles(self.ra),
-            doubles(self.dec),
+            Arc::new(Int64Array::from(this.alert_id)),
+            Arc::new(StringArray::from(this.object_id)),
+            doubles(this.mjd_tai),
+            Arc::new(Int32Array::from(this.night)),
+            doubles(this.ra),
+            doubles(this.dec),
             Arc::new(
-                self.band
+                this.band
                     .iter()
                     .map(|band| band.map(Band::as_str))
                     .collect::<StringArray>(),
             ),
-            floats(self.psf_flux.into_iter()),
-            floats(self.psf_flux_err.into_iter()),
-            floats(self.reliability.into_iter()),
+            floats(this.psf_flux.into_iter()),
+            floats(this.psf_flux_err.into_iter()),
+            floats(this.reliability.into_iter()),
         ];
-        for list in [self.detections, self.forced, self.nondetections]
+        for list in [this.detections, this.forced, this.nondetections]
             .into_iter()
             .flatten()
         {

@@ -142,9 +142,9 @@ impl PointLists {
         }
     }
 
-    /// Adds a point to the row that is being built. Points without a time are dropped.
+    /// Adds a point to the row that is being built. Points without a time that can be are dropped.
     pub(crate) fn push(&mut self, point: Point) {
-        if point.mjd_tai.is_finite() {
+        if super::is_a_time(point.mjd_tai) {
             self.points.push(point);
         }
     }

@@ -200,6 +200,27 @@ fn lsst_takes_either_object_and_drops_nan() {
 }
 
 #[test]
+fn an_absurd_time_and_an_endless_object_id_are_missing_values() {
+    let datum = ztf_datum(1);
+    let mut absurd = vec![];
+    crate::packets::bytes(&[b'Z'; 70_000], &mut absurd);
+    // objectId takes 13 bytes, candid one, then comes jd.
+    absurd.push(datum[13]);
+    absurd.extend(f64::INFINITY.to_le_bytes());
+    absurd.extend(&datum[22..]);
+    let packet = Packet::unplaced("ztf", container(ZTF, "null", &[(1, absurd)]));
+    let decoded = Decoder::new(SchemaStore::new()).decode(&[packet]);
+    let records = &decoded.batches[0].records;
+    for missing in ["object_id", "mjd_tai", "night"] {
+        assert!(
+            records.column_by_name(missing).unwrap().is_null(0),
+            "{missing}"
+        );
+    }
+    assert!(records.column_by_name("alert_id").unwrap().is_valid(0));
+}
+
+#[test]
 fn a_known_survey_without_an_alert_id_is_rejected() {
     // As Spark writes it: everything nullable.
     let candid = r#"{"name": "candid", "type": "long"}"#;

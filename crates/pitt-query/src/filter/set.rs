@@ -242,8 +242,12 @@ impl FilterSet {
             survey: survey.to_string(),
             alert_id,
         };
+        let name = self.filters[filter].name();
+        let told = format!("filter `{name}` is switched off: {}", disabled.reason);
         // Another thread may have been first; its reason stands.
-        let _ = self.disabled[filter].set(disabled);
+        if self.disabled[filter].set(disabled).is_ok() {
+            tracing::error!("{told}");
+        }
     }
 
     /// The plan for a schema: compiled on first sight, then looked up.

@@ -74,7 +74,7 @@ impl Log {
         }
     }
 
-    /// Finds the first record whose timestamp is at or after `timestamp` [ms]: (timestamp, offset), `None` when all
+    /// Finds the first record whose timestamp is at or after `timestamp` `[ms]`: (timestamp, offset), `None` when all
     /// are earlier.
     pub(crate) fn offset_at(&self, timestamp: i64) -> io::Result<Option<(i64, i64)>> {
         let stretch = {

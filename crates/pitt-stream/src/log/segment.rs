@@ -18,7 +18,7 @@ pub(crate) const INDEX_EVERY: u64 = 64 << 10;
 pub(crate) struct Entry {
     pub(crate) offset: i64,
     pub(crate) position: u64,
-    /// Largest timestamp of all batches of the segment before this place [ms]; `i64::MIN` for none.
+    /// Largest timestamp of all batches of the segment before this place `[ms]`; `i64::MIN` for none.
     pub(crate) latest_before: i64,
 }
 
@@ -34,7 +34,7 @@ pub(crate) struct Segment {
     /// Offset after the last record.
     pub(crate) next: i64,
     pub(crate) size: u64,
-    /// Largest timestamp [ms]; `i64::MIN` when empty.
+    /// Largest timestamp `[ms]`; `i64::MIN` when empty.
     pub(crate) latest: i64,
     pub(crate) index: Vec<Entry>,
     pub(crate) path: PathBuf,
@@ -95,7 +95,7 @@ impl Segment {
         i.checked_sub(1).map_or(0, |i| self.index[i].position)
     }
 
-    /// Where to begin looking for the first batch with a record at or after `timestamp` [ms].
+    /// Where to begin looking for the first batch with a record at or after `timestamp` `[ms]`.
     pub(crate) fn position_before_time(&self, timestamp: i64) -> u64 {
         let i = self.index.partition_point(|e| e.latest_before < timestamp);
         i.checked_sub(1).map_or(0, |i| self.index[i].position)

@@ -235,7 +235,7 @@ impl Curve {
             };
             let limit = if point.kind == Kind::Limit { ">" } else { "" };
             table.row([
-                MjdTai(point.mjd_tai).iso_utc()[..19].replace('T', " "),
+                MjdTai(point.mjd_tai).iso_utc_seconds(),
                 format!("{:.5}", point.mjd_tai),
                 point.band.map_or("–", Band::as_str).to_owned(),
                 kind_name(point.kind).to_owned(),

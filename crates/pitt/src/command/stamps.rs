@@ -114,7 +114,9 @@ fn bytes_of(column: &ArrayRef) -> Option<Vec<u8>> {
 fn scale(plane: &Plane, survey: &str) -> Option<f64> {
     let number = |keyword: &str| plane.card(keyword)?.trim().parse::<f64>().ok();
     let matrix = number("CD1_1").map(|across| across.hypot(number("CD2_1").unwrap_or(0.0)));
-    let degrees = matrix.or_else(|| number("CDELT1").filter(|step| *step != 1.0).map(f64::abs));
+    let rotation = number("PC1_1").map(|across| across.hypot(number("PC2_1").unwrap_or(0.0)));
+    let step = number("CDELT1").map(|step| (step * rotation.unwrap_or(1.0)).abs());
+    let degrees = matrix.or_else(|| step.filter(|step| *step != 1.0));
     let known = PIXELS_ARCSEC.into_iter().find(|(name, _)| *name == survey);
     degrees
         .map(|degrees| degrees * 3600.0)
@@ -147,10 +149,7 @@ fn subtitle(alert: &StoredAlert) -> String {
         words.push(Icrs { ra_deg, dec_deg }.format_sexagesimal());
     }
     if let Some(mjd) = number("mjd_tai") {
-        words.push(format!(
-            "{} UTC",
-            &MjdTai(mjd).iso_utc().replace('T', " ")[..19]
-        ));
+        words.push(format!("{} UTC", MjdTai(mjd).iso_utc_seconds()));
     }
     if let Some(band) = value(&alert.row, "band") {
         words.push(format!("band {}", screen::cell::text(&band, 0)));

@@ -21,7 +21,8 @@ pub(super) struct Batcher {
     bytes: usize,
     opened: Instant,
     counters: Arc<Counters>,
-    stop: Stop,
+    /// Either ends the source: somebody asked, or the writer is gone.
+    stops: [Stop; 2],
 }
 
 impl Batcher {
@@ -29,7 +30,7 @@ impl Batcher {
         limits: BatchLimits,
         queues: Vec<SyncSender<Vec<Packet>>>,
         counters: Arc<Counters>,
-        stop: Stop,
+        stops: [Stop; 2],
     ) -> Self {
         let opened = Instant::now();
         Self {
@@ -40,7 +41,7 @@ impl Batcher {
             bytes: 0,
             opened,
             counters,
-            stop,
+            stops,
         }
     }
 
@@ -64,7 +65,7 @@ impl Batcher {
     }
 
     fn flow(&self) -> ControlFlow<()> {
-        if self.stop.asked() {
+        if self.stops.iter().any(Stop::asked) {
             ControlFlow::Break(())
         } else {
             ControlFlow::Continue(())

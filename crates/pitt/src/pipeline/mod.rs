@@ -154,7 +154,9 @@ pub fn run(
             let counters = counters.clone();
             threads.push(scope.spawn(move || worker_loop(worker, &packets, &results, &counters)));
         }
-        let mut batcher = Batcher::new(limits, inputs, counters.clone(), stop.clone());
+        let ended = Stop::default();
+        let stops = [stop.clone(), ended.clone()];
+        let mut batcher = Batcher::new(limits, inputs, counters.clone(), stops);
         let reader = scope.spawn(move || {
             let report = source(&mut batcher);
             let _ = batcher.close();
@@ -165,6 +167,8 @@ pub fn run(
             observe(counters);
             std::thread::sleep(BEAT);
         }
+        // A source that waits for new files must not outlive a writer that failed.
+        ended.ask();
         observe(counters);
         let written = joined(writer.join(), "writer");
         for thread in threads {

@@ -40,7 +40,7 @@ impl Axis {
         let (low, high) = (self.first.min(self.last), self.first.max(self.last));
         let start = (low / step - 1e-9).ceil() as i64;
         let end = (high / step + 1e-9).floor() as i64;
-        (start..=end.min(start + 1000))
+        (start..=end.min(start.saturating_add(1000)))
             .map(|multiple| multiple as f64 * step)
             .collect()
     }

@@ -81,7 +81,8 @@ impl Reader {
                 report.passed_over += 1;
                 continue;
             }
-            let bytes = self.content(&mut entry, &member)?;
+            let size = entry.size();
+            let bytes = self.content(&mut entry, size, &member)?;
             self.number += 1;
             report.packets += 1;
             let packet = Packet {
@@ -101,9 +102,19 @@ impl Reader {
     }
 
     /// A member's bytes. One too large to be a packet comes out empty, and so is counted, in quarantine.
-    fn content(&self, entry: &mut impl Read, member: &Path) -> std::io::Result<Bytes> {
+    ///
+    /// A tarball that ends in the member is damaged: the member has no position yet, and is read when it is whole.
+    fn content(&self, entry: &mut impl Read, size: u64, member: &Path) -> std::io::Result<Bytes> {
         let mut bytes = vec![];
         entry.take(self.max_bytes + 1).read_to_end(&mut bytes)?;
+        if (bytes.len() as u64) < size.min(self.max_bytes) {
+            let kind = std::io::ErrorKind::UnexpectedEof;
+            let told = format!(
+                "ends within {} (is it still being written?)",
+                member.display()
+            );
+            return Err(std::io::Error::new(kind, told));
+        }
         if bytes.len() as u64 > self.max_bytes {
             let limit = self.max_bytes >> 20;
             tracing::error!(

@@ -165,3 +165,37 @@ fn the_demo_goes_on_where_it_was_stopped() {
     );
     assert_eq!(json(dir, &["verify", "--json"])["ok"], true);
 }
+
+#[test]
+fn a_tarball_cut_in_a_member_is_read_on_when_it_is_whole() {
+    let folder = tempfile::tempdir().unwrap();
+    let dir = folder.path();
+    good(
+        dir,
+        &[
+            "simulate",
+            "--into",
+            "night",
+            "--survey",
+            "lsst",
+            "--visits",
+            "1",
+            "--alerts-per-visit",
+            "2",
+        ],
+    );
+    let mut whole = tar::Builder::new(vec![]);
+    whole.append_dir_all("night", dir.join("night")).unwrap();
+    let whole = whole.into_inner().unwrap();
+    std::fs::create_dir(dir.join("in")).unwrap();
+    // Far enough from the end to be in the last message, whatever stands after it.
+    let cut = whole.len() / 2 + 40_000;
+    std::fs::write(dir.join("in/night.tar"), &whole[..cut]).unwrap();
+    let (code, error) = super::bad(dir, &["run", "--from", "in", "--json"]);
+    assert_eq!(code, 1, "{error}");
+    std::fs::write(dir.join("in/night.tar"), &whole).unwrap();
+    let run = json(dir, &["run", "--from", "in", "--json"]);
+    assert_eq!(run["quarantined"], 0, "{run}");
+    assert_eq!(json(dir, &["ls", "--json"])[0]["alerts"], 2);
+    good(dir, &["verify"]);
+}
