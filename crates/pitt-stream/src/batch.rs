@@ -16,9 +16,9 @@
 
 use bytes::{BufMut, Bytes, BytesMut};
 
-/// Length of a batch before its records [bytes].
+/// Length of a batch before its records `[bytes]`.
 pub(crate) const HEADER: usize = 61;
-/// Where the length stops counting itself and what precedes it [bytes].
+/// Where the length stops counting itself and what precedes it `[bytes]`.
 const LENGTH_END: usize = 12;
 const CODEC: i16 = 0x07;
 const TRANSACTIONAL: i16 = 0x10;
@@ -30,7 +30,7 @@ const LAST_CODEC: i16 = 4;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct BatchHeader {
     pub(crate) base_offset: i64,
-    /// Length of the whole batch [bytes].
+    /// Length of the whole batch `[bytes]`.
     pub(crate) size: usize,
     pub(crate) crc: u32,
     pub(crate) attributes: i16,
@@ -220,7 +220,7 @@ impl Record {
         self
     }
 
-    /// Upper bound of the record's length in a batch [bytes].
+    /// Upper bound of the record's length in a batch `[bytes]`.
     pub(crate) fn size_bound(&self) -> usize {
         let headers: usize = self
             .headers

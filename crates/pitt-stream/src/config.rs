@@ -19,7 +19,7 @@ pub struct StreamConfig {
     pub folder: PathBuf,
     /// How much of each partition is kept.
     pub retention: Retention,
-    /// A segment file is closed and a new one begun above this size [bytes]. Default 256 MiB.
+    /// A segment file is closed and a new one begun above this size `[bytes]`. Default 256 MiB.
     pub segment_bytes: u64,
     /// When appended records are forced to the disk.
     pub sync: Sync,
@@ -65,7 +65,7 @@ pub struct Retention {
     /// Drop what was **appended** longer ago than this. The records' own timestamps do not count: a night of last
     /// year, replayed today, is kept as long as tonight's.
     pub time: Option<Duration>,
-    /// Drop the oldest segments of a partition above this size [bytes].
+    /// Drop the oldest segments of a partition above this size `[bytes]`.
     pub bytes: Option<u64>,
 }
 
@@ -133,15 +133,15 @@ pub struct Tls {
 pub struct Limits {
     /// Connections at once; further ones are closed at once. Default 500.
     pub connections: usize,
-    /// Largest produced batch of records [bytes], as compressed by its producer. Default 12 MiB: a 10 MB message fits.
+    /// Largest produced batch of records `[bytes]`, as compressed by its producer. Default 12 MiB: a 10 MB message fits.
     pub message_bytes: usize,
-    /// Largest request that produces [bytes]. Default 32 MiB.
+    /// Largest request that produces `[bytes]`. Default 32 MiB.
     pub produce_frame_bytes: usize,
-    /// Largest other request [bytes]. Default 1 MiB.
+    /// Largest other request `[bytes]`. Default 1 MiB.
     pub frame_bytes: usize,
-    /// Largest answer to a fetch [bytes], apart from a single larger batch. Default 16 MiB.
+    /// Largest answer to a fetch `[bytes]`, apart from a single larger batch. Default 16 MiB.
     pub fetch_bytes: usize,
-    /// Request and fetch bytes held at once over all connections [bytes]. Who comes later waits. Default 256 MiB.
+    /// Request and fetch bytes held at once over all connections `[bytes]`. Who comes later waits. Default 256 MiB.
     pub memory_bytes: usize,
     /// A request must arrive, and an answer be taken, with at least some progress in this time. Default 30 s.
     pub stall: Duration,

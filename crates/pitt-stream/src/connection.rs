@@ -21,7 +21,7 @@ use crate::config::Limits;
 use crate::frame;
 use crate::server::Shared;
 
-/// Before signing in, requests are small [bytes].
+/// Before signing in, requests are small `[bytes]`.
 const STRANGER_FRAME: usize = 64 << 10;
 /// The least speed of a client [bytes/s], beyond the first `stall`.
 const SLOWEST: u64 = 256 << 10;

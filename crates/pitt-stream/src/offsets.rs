@@ -41,7 +41,7 @@ pub(crate) struct Offsets {
     path: PathBuf,
     file: File,
     lines: usize,
-    /// Length of the file's good part [bytes].
+    /// Length of the file's good part `[bytes]`.
     length: u64,
     count: usize,
     groups: HashMap<String, BTreeMap<Key, Committed>>,

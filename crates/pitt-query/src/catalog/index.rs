@@ -7,7 +7,7 @@
 
 use pitt_sky::coords::Icrs;
 
-/// Height of a zone [deg]. 10 arcsec holds about 150 of ten million sources spread over the sky.
+/// Height of a zone `[deg]`. 10 arcsec holds about 150 of ten million sources spread over the sky.
 const ZONE_DEG: f64 = 10.0 / 3600.0;
 const ARCSEC: f64 = std::f64::consts::PI / 180.0 / 3600.0;
 
@@ -64,7 +64,7 @@ impl ZoneIndex {
         self.row.len()
     }
 
-    /// Row and separation [arcsec] of the nearest source within `radius_arcsec`; the lowest row of equals.
+    /// Row and separation `[arcsec]` of the nearest source within `radius_arcsec`; the lowest row of equals.
     pub(crate) fn nearest(
         &self,
         ra_deg: f64,
@@ -115,7 +115,7 @@ impl ZoneIndex {
     }
 }
 
-/// How far in right ascension a circle reaches [deg]: all round near a pole.
+/// How far in right ascension a circle reaches `[deg]`: all round near a pole.
 fn reach_deg(dec_deg: f64, radius_deg: f64) -> f64 {
     if dec_deg.abs() + radius_deg >= 90.0 - 1e-9 {
         return 180.0;

@@ -13,7 +13,7 @@ use datafusion::arrow::datatypes::DataType;
 use crate::error::QueryError;
 use index::ZoneIndex;
 
-/// Largest radius of a match [arcsec]. One degree; a wider search is a cone, not a match.
+/// Largest radius of a match `[arcsec]`. One degree; a wider search is a cone, not a match.
 pub const MAX_MATCH_RADIUS_ARCSEC: f64 = 3600.0;
 
 /// A table of sources with positions, searched by [`Catalog::nearest`] and `match('name', radius_arcsec)`.
@@ -133,13 +133,13 @@ impl Catalog {
         self.len() == 0
     }
 
-    /// Row and separation [arcsec] of the source nearest to a position [deg], within a radius of at most 3600 arcsec.
+    /// Row and separation `[arcsec]` of the source nearest to a position `[deg]`, within a radius of at most 3600 arcsec.
     pub fn nearest(&self, ra_deg: f64, dec_deg: f64, radius_arcsec: f64) -> Option<(u32, f64)> {
         self.index
             .nearest(ra_deg, dec_deg, radius_arcsec.min(MAX_MATCH_RADIUS_ARCSEC))
     }
 
-    /// Position [deg] of a row.
+    /// Position `[deg]` of a row.
     pub(crate) fn position(&self, row: usize) -> Option<(f64, f64)> {
         let known = row < self.ra.len() && self.ra.is_valid(row) && self.dec.is_valid(row);
         known.then(|| (self.ra.value(row), self.dec.value(row)))

@@ -9,7 +9,7 @@ use datafusion::sql::sqlparser::tokenizer::{Location, Span, Token, TokenWithSpan
 use crate::dialect::AlertSql;
 use crate::error::FilterProblem;
 
-/// Longest text of a filter [bytes].
+/// Longest text of a filter `[bytes]`.
 pub const MAX_TEXT_BYTES: usize = 65_536;
 /// Most words, operators and literals of a filter.
 pub const MAX_TOKENS: usize = 16_384;

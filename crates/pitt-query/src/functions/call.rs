@@ -89,7 +89,7 @@ impl Call {
         !matches!(self, Call::CatalogValue { .. })
     }
 
-    /// Rough cost of a row [ns], to order predicates: the order alone matters.
+    /// Rough cost of a row `[ns]`, to order predicates: the order alone matters.
     pub(crate) fn cost(&self) -> u32 {
         match self {
             Call::Number(NumberOp::Mag | NumberOp::MagErr | NumberOp::Flux | NumberOp::Snr) => 10,

@@ -38,15 +38,15 @@ pub(crate) struct Curve {
     pub(crate) band: Option<i8>,
     /// The second band of a colour.
     pub(crate) other_band: Option<i8>,
-    /// Only the last so many days before the alert; for a colour the longest gap of a pair [d].
+    /// Only the last so many days before the alert; for a colour the longest gap of a pair `[d]`.
     pub(crate) days: Option<Bits>,
 }
 
 /// Signal to noise from which a forced measurement counts as a detection.
 const FORCED_SNR: f64 = 5.0;
-/// Shortest span over which a slope is taken [d]: an hour, so that noise between exposures of one visit is no slope.
+/// Shortest span over which a slope is taken `[d]`: an hour, so that noise between exposures of one visit is no slope.
 const SHORTEST_SPAN: f64 = 1.0 / 24.0;
-/// Longest gap between the two points of a colour unless the call says otherwise [d].
+/// Longest gap between the two points of a colour unless the call says otherwise `[d]`.
 const COLOR_GAP: f64 = 1.0;
 
 /// Number and time of a measured magnitude.
@@ -68,7 +68,7 @@ impl Curve {
         }
     }
 
-    /// The value for alert `row`, observed at `now` [d, TAI].
+    /// The value for alert `row`, observed at `now` `[d, TAI]`.
     pub(crate) fn value(&self, lists: &[Arc<Points>], row: usize, now: Option<f64>) -> Option<f64> {
         let points = lists.first()?;
         let since = match self.days {

@@ -30,13 +30,13 @@ type Vec32 = datafusion::arrow::buffer::ScalarBuffer<f32>;
 /// One point of a history.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Point {
-    /// Middle of the exposure [d, TAI].
+    /// Middle of the exposure `[d, TAI]`.
     pub(crate) mjd: f64,
     /// Place in [`Band::ALL`], -1 when not known.
     pub(crate) band: i8,
-    /// Difference flux, or limiting flux of a non-detection [nJy]; NaN when missing.
+    /// Difference flux, or limiting flux of a non-detection `[nJy]`; NaN when missing.
     pub(crate) flux: f64,
-    /// Its error [nJy]; NaN when missing.
+    /// Its error `[nJy]`; NaN when missing.
     pub(crate) flux_err: f64,
 }
 

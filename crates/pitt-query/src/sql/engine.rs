@@ -43,7 +43,7 @@ impl Default for Limits {
     }
 }
 
-/// Longest text of a query [bytes].
+/// Longest text of a query `[bytes]`.
 const MAX_QUERY_BYTES: usize = 65_536;
 /// Deepest nesting of parentheses in a query.
 const MAX_NESTING: usize = 50;

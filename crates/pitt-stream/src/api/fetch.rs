@@ -17,7 +17,7 @@ use crate::server::{Memory, Shared};
 
 /// No client waits longer for data than this.
 const LONGEST_WAIT_MS: i32 = 60_000;
-/// Room for everything of an answer but the records [bytes].
+/// Room for everything of an answer but the records `[bytes]`.
 const OVERHEAD: usize = 64 << 10;
 
 impl Session {

@@ -26,7 +26,7 @@ use crate::group::Speaker;
 use crate::log::Log;
 use crate::offsets::Committed;
 
-/// Longest note a group may keep beside an offset [bytes], as in Kafka.
+/// Longest note a group may keep beside an offset `[bytes]`, as in Kafka.
 const NOTE: usize = 4_096;
 /// Kafka's numbers for times that are none.
 const LATEST: i64 = -1;

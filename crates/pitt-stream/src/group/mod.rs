@@ -23,7 +23,7 @@ pub(crate) use state::{Group, State};
 const SESSION: std::ops::RangeInclusive<Duration> =
     Duration::from_millis(100)..=Duration::from_hours(1);
 
-/// Metadata and assignments of all groups together [bytes]; who would join beyond is refused.
+/// Metadata and assignments of all groups together `[bytes]`; who would join beyond is refused.
 const HELD: usize = 64 << 20;
 
 /// A member's wish to join.

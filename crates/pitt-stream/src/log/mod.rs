@@ -24,7 +24,7 @@ use producers::{Producers, Verdict};
 pub(crate) use read::OutOfRange;
 use segment::Segment;
 
-/// Batches below this size are copied behind their new head and written at once [bytes].
+/// Batches below this size are copied behind their new head and written at once `[bytes]`.
 const COPIED: usize = 64 << 10;
 
 /// What the logs of a server share.

@@ -40,7 +40,7 @@ struct Stretch {
 }
 
 impl Log {
-    /// Reads whole batches from `offset` on, at most `max_bytes` [bytes] of them, but one at least if
+    /// Reads whole batches from `offset` on, at most `max_bytes` `[bytes]` of them, but one at least if
     /// `one_at_least`, however large.
     pub(crate) fn read(
         &self,
