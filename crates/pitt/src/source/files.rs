@@ -89,9 +89,8 @@ impl Files {
         files.look()?;
         for (root, (manifest, next)) in &mut files.folders {
             let stands = positions.next_offset(&partition(root))?.max(0);
-            *next = usize::try_from(stands)
-                .unwrap_or(usize::MAX)
-                .min(manifest.names().len());
+            *next = usize::try_from(stands).unwrap_or(usize::MAX);
+            manifest.check(*next)?;
             files.report.passed_over += *next as u64;
         }
         for (path, next) in &mut files.tarballs {

@@ -24,6 +24,7 @@ pub struct Manifest {
     root: PathBuf,
     names: Vec<PathBuf>,
     known: HashSet<PathBuf>,
+    kept: usize,
 }
 
 const TITLE: &str = "pitt-sources 1 ";
@@ -41,9 +42,11 @@ impl Manifest {
             root: root.into(),
             names: vec![],
             known: HashSet::default(),
+            kept: 0,
         };
         if manifest.path.exists() {
             manifest.read()?;
+            manifest.kept = manifest.names.len();
         } else {
             fs::create_dir_all(sources).map_err(|source| manifest.failed(source))?;
             let title = format!("{TITLE}{}\n", escape(root));
@@ -55,6 +58,26 @@ impl Manifest {
                 .ok();
         }
         Ok(manifest)
+    }
+
+    /// Checks that the list is the one by which an archive has counted `next` files.
+    ///
+    /// # Errors
+    /// It held fewer when it was opened: it was lost, and the numbers would now mean other files.
+    pub fn check(&self, next: usize) -> Result<(), SourceError> {
+        if next <= self.kept {
+            return Ok(());
+        }
+        if self.kept == 0 {
+            // Begun anew just now: it must not pass for the lost one the next time.
+            let _ = fs::remove_file(&self.path);
+        }
+        Err(SourceError::LostManifest {
+            path: self.path.display().to_string(),
+            folder: self.root.display().to_string(),
+            kept: self.kept,
+            next,
+        })
     }
 
     /// Adds the files not yet known, sorted by name, and returns how many they are. They are on disk when it returns.

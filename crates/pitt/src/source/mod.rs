@@ -86,6 +86,21 @@ pub enum SourceError {
         /// Why.
         source: Box<pitt_archive::ArchiveError>,
     },
+    /// The list of discovered files is shorter than what the archive has read by it.
+    #[error(
+        "`{path}` lists {kept} files of `{folder}`, of which the archive has read {next} (bring the archive's `sources` folder \
+         back, or read the folder into another archive)"
+    )]
+    LostManifest {
+        /// Its file.
+        path: String,
+        /// The folder it lists.
+        folder: String,
+        /// Files in it.
+        kept: usize,
+        /// Files that the archive has read.
+        next: usize,
+    },
     /// The list of discovered files was not written by us.
     #[error("`{path}`, line {line}: not a list of discovered files of this folder: {what}")]
     ForeignManifest {

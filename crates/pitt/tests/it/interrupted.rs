@@ -199,3 +199,25 @@ fn a_tarball_cut_in_a_member_is_read_on_when_it_is_whole() {
     assert_eq!(json(dir, &["ls", "--json"])[0]["alerts"], 2);
     good(dir, &["verify"]);
 }
+
+#[test]
+fn a_lost_list_of_files_is_told_and_not_guessed() {
+    let folder = tempfile::tempdir().unwrap();
+    let dir = folder.path();
+    let made = [
+        "--survey",
+        "lsst",
+        "--visits",
+        "1",
+        "--alerts-per-visit",
+        "3",
+    ];
+    good(dir, &[&["simulate", "--into", "night"], &made[..]].concat());
+    good(dir, &["run", "--from", "night"]);
+    std::fs::remove_dir_all(dir.join("pitt-data/sources")).unwrap();
+    for _ in 0..2 {
+        let (code, error) = super::bad(dir, &["run", "--from", "night"]);
+        assert_eq!(code, 1);
+        assert!(error.contains("of which the archive has read"), "{error}");
+    }
+}
