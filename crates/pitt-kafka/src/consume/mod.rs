@@ -1,0 +1,1 @@
+//! Messages from Kafka: topics, positions, back-pressure, and what is wrong when nothing comes.
