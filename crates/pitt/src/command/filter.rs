@@ -232,11 +232,11 @@ impl<'a, F: FnMut(&Trial, &Decoded, &Stored) -> Result<ControlFlow<()>>> Batches
         if self.packets.len() < BATCH {
             ControlFlow::Continue(())
         } else {
-            self.flush()
+            self.close()
         }
     }
 
-    fn flush(&mut self) -> ControlFlow<()> {
+    fn close(&mut self) -> ControlFlow<()> {
         let packets = std::mem::take(&mut self.packets);
         let decoded = self.worker.decode(&packets);
         let flow = (self.each)(self.trial, &decoded, &self.stored);
@@ -251,7 +251,7 @@ impl<'a, F: FnMut(&Trial, &Decoded, &Stored) -> Result<ControlFlow<()>>> Batches
 
     fn finish(mut self) -> Result<()> {
         if self.failed.is_none() && !self.packets.is_empty() {
-            let _ = self.flush();
+            let _ = self.close();
         }
         self.failed.map_or(Ok(()), Err)
     }
@@ -264,6 +264,13 @@ impl<F: FnMut(&Trial, &Decoded, &Stored) -> Result<ControlFlow<()>>> Outlet for 
 
     fn pause(&mut self, _wait: Duration) -> ControlFlow<()> {
         ControlFlow::Continue(())
+    }
+
+    fn flush(&mut self) -> ControlFlow<()> {
+        if self.packets.is_empty() {
+            return ControlFlow::Continue(());
+        }
+        self.close()
     }
 }
 

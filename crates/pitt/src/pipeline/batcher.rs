@@ -2,20 +2,20 @@
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
-use std::sync::mpsc::SyncSender;
+use std::sync::mpsc::{SyncSender, sync_channel};
 use std::time::{Duration, Instant};
 
 use pitt_alert::Packet;
 
 use super::counters::Counters;
-use super::{BatchLimits, Stop};
+use super::{BatchLimits, Stop, Turn};
 use crate::source::Outlet;
 
 /// The outlet of a source: closes batches and deals them out to the workers, one after the other.
 pub(super) struct Batcher {
     limits: BatchLimits,
     /// One queue a worker; batch `n` goes to worker `n mod workers`, and the writer collects them in that order.
-    queues: Vec<SyncSender<Vec<Packet>>>,
+    queues: Vec<SyncSender<Turn<Vec<Packet>>>>,
     next: usize,
     batch: Vec<Packet>,
     bytes: usize,
@@ -28,7 +28,7 @@ pub(super) struct Batcher {
 impl Batcher {
     pub(super) fn new(
         limits: BatchLimits,
-        queues: Vec<SyncSender<Vec<Packet>>>,
+        queues: Vec<SyncSender<Turn<Vec<Packet>>>>,
         counters: Arc<Counters>,
         stops: [Stop; 2],
     ) -> Self {
@@ -52,9 +52,14 @@ impl Batcher {
         }
         self.bytes = 0;
         let batch = std::mem::take(&mut self.batch);
+        self.deal(Turn::Batch(batch))
+    }
+
+    /// Gives the next worker in turn something to do.
+    fn deal(&mut self, turn: Turn<Vec<Packet>>) -> ControlFlow<()> {
         let queue = &self.queues[self.next % self.queues.len()];
         self.next += 1;
-        match queue.send(batch) {
+        match queue.send(turn) {
             Ok(()) => ControlFlow::Continue(()),
             Err(_) => ControlFlow::Break(()),
         }
@@ -107,6 +112,17 @@ impl Outlet for Batcher {
                 open
             };
             std::thread::sleep(left.min(nap).min(Duration::from_millis(50)));
+        }
+    }
+
+    fn flush(&mut self) -> ControlFlow<()> {
+        self.close()?;
+        let (committed, signal) = sync_channel(1);
+        self.deal(Turn::Flush(committed))?;
+        // A writer that fails drops the marker, and with it the sender.
+        match signal.recv() {
+            Ok(()) => ControlFlow::Continue(()),
+            Err(_) => ControlFlow::Break(()),
         }
     }
 }

@@ -122,6 +122,14 @@ pub trait Store {
     fn commit(&mut self) -> Result<()>;
 }
 
+/// What goes through the queues, each in its turn.
+enum Turn<T> {
+    /// A batch of packets, or what a worker made of it.
+    Batch(T),
+    /// Commit what came before, then signal. Workers hand it on.
+    Flush(SyncSender<()>),
+}
+
 /// A batch on its way to the store.
 struct Worked {
     packets: Vec<Packet>,
@@ -190,21 +198,24 @@ fn joined<T>(outcome: std::thread::Result<Result<T>>, who: &str) -> Result<T> {
 
 fn worker_loop(
     mut worker: Box<dyn Worker>,
-    packets: &Receiver<Vec<Packet>>,
-    results: &SyncSender<Worked>,
+    packets: &Receiver<Turn<Vec<Packet>>>,
+    results: &SyncSender<Turn<Worked>>,
     counters: &Counters,
 ) -> Result<()> {
-    for packets in packets {
-        let (decoded, hits) = worker.work(&packets)?;
-        counters.add_latencies(packets.iter().map(|packet| packet.received_us), now_us());
-        if results
-            .send(Worked {
-                packets,
-                decoded,
-                hits,
-            })
-            .is_err()
-        {
+    for turn in packets {
+        let worked = match turn {
+            Turn::Batch(packets) => {
+                let (decoded, hits) = worker.work(&packets)?;
+                counters.add_latencies(packets.iter().map(|packet| packet.received_us), now_us());
+                Turn::Batch(Worked {
+                    packets,
+                    decoded,
+                    hits,
+                })
+            }
+            Turn::Flush(committed) => Turn::Flush(committed),
+        };
+        if results.send(worked).is_err() {
             break;
         }
     }
@@ -212,30 +223,32 @@ fn worker_loop(
 }
 
 fn writer_loop(
-    outputs: &[Receiver<Worked>],
+    outputs: &[Receiver<Turn<Worked>>],
     store: &mut dyn Store,
     counters: &Counters,
 ) -> Result<()> {
     for output in outputs.iter().cycle() {
-        let worked = loop {
+        let turn = loop {
             match output.recv_timeout(BEAT) {
-                Ok(worked) => break Some(worked),
+                Ok(turn) => break Some(turn),
                 Err(RecvTimeoutError::Timeout) => store.commit_due().context("cannot commit")?,
                 Err(RecvTimeoutError::Disconnected) => break None,
             }
         };
-        let Some(Worked {
-            packets,
-            decoded,
-            hits,
-        }) = worked
-        else {
-            break;
-        };
-        store
-            .append(&packets, &decoded, &hits, counters)
-            .context("cannot write to the archive")?;
-        store.commit_due().context("cannot commit")?;
+        match turn {
+            Some(Turn::Batch(worked)) => {
+                store
+                    .append(&worked.packets, &worked.decoded, &worked.hits, counters)
+                    .context("cannot write to the archive")?;
+                store.commit_due().context("cannot commit")?;
+            }
+            Some(Turn::Flush(committed)) => {
+                store.commit().context("cannot commit")?;
+                // A source that no longer waits wants no signal.
+                let _ = committed.send(());
+            }
+            None => break,
+        }
     }
     store.commit().context("cannot commit")
 }
@@ -243,6 +256,7 @@ fn writer_loop(
 #[cfg(test)]
 mod tests {
     use std::ops::ControlFlow;
+    use std::sync::atomic::AtomicUsize;
 
     use pitt_alert::Position;
 
@@ -267,6 +281,10 @@ mod tests {
     struct Shelf {
         offsets: Vec<i64>,
         committed: usize,
+        /// Also the number committed, for a source to look at.
+        watched: Arc<AtomicUsize>,
+        /// Whether commits fail.
+        full: bool,
     }
 
     impl Store for Shelf {
@@ -287,7 +305,11 @@ mod tests {
         }
 
         fn commit(&mut self) -> Result<()> {
+            if self.full {
+                return Err(anyhow!("no room"));
+            }
             self.committed = self.offsets.len();
+            self.watched.store(self.committed, Ordering::SeqCst);
             Ok(())
         }
     }
@@ -388,6 +410,60 @@ mod tests {
         )
         .unwrap();
         assert_eq!(shelf.offsets, (0..334).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn what_was_flushed_is_committed_when_the_source_goes_on() {
+        let committed = Arc::new(AtomicUsize::new(0));
+        let mut shelf = Shelf {
+            watched: committed.clone(),
+            ..Shelf::default()
+        };
+        let source = |outlet: &mut dyn Outlet| {
+            for offset in 0..137 {
+                let _ = outlet.packet(packet(offset, b"x"));
+                if offset % 33 == 0 {
+                    assert!(outlet.flush().is_continue());
+                    assert_eq!(committed.load(Ordering::SeqCst) as i64, offset + 1);
+                }
+            }
+            Ok(SourceReport::default())
+        };
+        run(
+            source,
+            workers(),
+            &mut shelf,
+            LIMITS,
+            &Arc::default(),
+            &Stop::default(),
+            |_| {},
+        )
+        .unwrap();
+        assert_eq!(shelf.offsets, (0..137).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn a_flush_promises_nothing_when_the_store_fails() {
+        let mut shelf = Shelf {
+            full: true,
+            ..Shelf::default()
+        };
+        let source = |outlet: &mut dyn Outlet| {
+            let _ = outlet.packet(packet(0, b"x"));
+            assert!(outlet.flush().is_break());
+            Ok(SourceReport::default())
+        };
+        let error = run(
+            source,
+            workers(),
+            &mut shelf,
+            LIMITS,
+            &Arc::default(),
+            &Stop::default(),
+            |_| {},
+        )
+        .unwrap_err();
+        assert_eq!(format!("{error:#}"), "cannot commit: no room");
     }
 
     #[test]

@@ -29,6 +29,10 @@ pub trait Outlet {
 
     /// Called when there is no packet for the moment: closes a batch that is due, then waits.
     fn pause(&mut self, wait: Duration) -> ControlFlow<()>;
+
+    /// Waits until everything handed out so far is committed: `Continue` promises it. A source calls it when the next
+    /// packets of its partitions are to be somebody else's. Also allowed, and honoured, after `Break`.
+    fn flush(&mut self) -> ControlFlow<()>;
 }
 
 /// The next position of a partition that the archive does not have yet.

@@ -205,6 +205,10 @@ mod tests {
         fn pause(&mut self, _: Duration) -> ControlFlow<()> {
             ControlFlow::Continue(())
         }
+
+        fn flush(&mut self) -> ControlFlow<()> {
+            ControlFlow::Continue(())
+        }
     }
 
     fn take(sources: &Path, start: i64, most: usize) -> Vec<(i64, bytes::Bytes)> {
