@@ -181,7 +181,7 @@ impl Decoder {
         let sync = bytes.get(opened.header..at).ok_or_else(|| {
             Problem::new(Reason::Truncated, "the packet ends in its header").rejected(packet, None)
         })?;
-        let mut allowed = UNPACKED + allowance(bytes);
+        let mut allowed = most_unpacked(bytes);
         let mut record = 0;
         loop {
             let unread =
@@ -300,9 +300,9 @@ impl Decoder {
     }
 }
 
-/// Bytes that a packet's blocks may unpack to, above what every packet may.
-fn allowance(bytes: &Bytes) -> usize {
-    bytes.len().saturating_mul(UNPACKED_PER_BYTE)
+/// Bytes that a packet's blocks may unpack to.
+pub(crate) fn most_unpacked(packet: &Bytes) -> usize {
+    UNPACKED.saturating_add(packet.len().saturating_mul(UNPACKED_PER_BYTE))
 }
 
 fn empty() -> Problem {

@@ -26,6 +26,7 @@ mod avro;
 mod batch;
 mod decode;
 pub mod frame;
+pub mod message;
 mod packet;
 mod reason;
 mod schemas;

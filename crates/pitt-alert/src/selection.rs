@@ -99,7 +99,7 @@ impl Selection {
 }
 
 /// Stamps are `cutoutScience` and the like in every survey so far.
-fn is_stamp(name: &str) -> bool {
+pub(crate) fn is_stamp(name: &str) -> bool {
     name.get(..6)
         .is_some_and(|start| start.eq_ignore_ascii_case("cutout"))
 }

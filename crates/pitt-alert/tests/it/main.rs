@@ -17,6 +17,7 @@ mod allocation;
 mod bad;
 mod common;
 mod frames;
+mod messages;
 mod packets;
 mod real;
 mod reference;

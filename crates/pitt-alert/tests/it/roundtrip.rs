@@ -12,7 +12,7 @@ use crate::values::{Comparison, Value};
 
 /// A type to make schemas of.
 #[derive(Clone, Debug)]
-enum Ty {
+pub enum Ty {
     Null,
     Boolean,
     Int,
@@ -32,7 +32,7 @@ enum Ty {
     Several,
 }
 
-fn types() -> impl Strategy<Value = Ty> {
+pub fn types() -> impl Strategy<Value = Ty> {
     let leaf = prop_oneof![
         Just(Ty::Null),
         Just(Ty::Boolean),
@@ -60,7 +60,7 @@ fn types() -> impl Strategy<Value = Ty> {
 }
 
 /// The type's JSON; named types are numbered.
-fn json(ty: &Ty, names: &mut usize) -> String {
+pub fn json(ty: &Ty, names: &mut usize) -> String {
     let mut name = |kind: &str| {
         *names += 1;
         format!(r#"{{"type": "{kind}", "name": "test.{kind}{names}""#)
@@ -111,7 +111,7 @@ fn number(dice: &mut Dice) -> i64 {
 }
 
 /// Writes a value of the type, and gives it.
-fn write(ty: &Ty, dice: &mut Dice, out: &mut Vec<u8>) -> Value {
+pub fn write(ty: &Ty, dice: &mut Dice, out: &mut Vec<u8>) -> Value {
     match ty {
         Ty::Null => Value::Null,
         Ty::Boolean => {
