@@ -4,5 +4,10 @@
 //! not by the consumer group, back-pressure by pausing partitions. [`publish`] brings matches out. Neither knows what
 //! an alert is: bytes, keys, headers and offsets are all they handle.
 
+mod access;
 pub mod consume;
+mod error;
 pub mod publish;
+
+pub use access::{Access, SignIn};
+pub use error::KafkaError;

@@ -1,0 +1,50 @@
+//! How far a feed is published.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+/// How far a feed is published, as it stands in the topic of cursors.
+///
+/// The record's key is the producer's id; its value is this as JSON:
+/// `{"place":"1234","published":1230,"refused":{"bright":4}}`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Cursor {
+    /// The feed's own place: everything up to it is published or refused.
+    pub place: String,
+    /// Messages published so far.
+    pub published: u64,
+    /// Messages that could not be, by label.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub refused: BTreeMap<String, u64>,
+}
+
+impl Cursor {
+    /// The record's value.
+    pub fn to_json(&self) -> String {
+        serde_json::json!(self).to_string()
+    }
+
+    /// The cursor of a record's value; `None` for what is none.
+    pub fn from_json(value: &[u8]) -> Option<Cursor> {
+        serde_json::from_slice(value).ok()
+    }
+
+    /// The cursor after a batch that follows on this one.
+    pub(super) fn followed_by<'a>(
+        &self,
+        place: String,
+        published: usize,
+        refused: impl Iterator<Item = &'a str>,
+    ) -> Cursor {
+        let mut next = Cursor {
+            place,
+            published: self.published + published as u64,
+            refused: self.refused.clone(),
+        };
+        for label in refused {
+            *next.refused.entry(label.to_owned()).or_default() += 1;
+        }
+        next
+    }
+}
