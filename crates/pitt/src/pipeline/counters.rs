@@ -1,7 +1,8 @@
 //! What a run has done so far, for the live table and the summary.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
+
+use pitt_alert::{Reason, Rejected};
 
 use super::latency::Latency;
 
@@ -21,6 +22,66 @@ impl Counter {
     }
 }
 
+/// What an alert, or its batch, spends time on.
+///
+/// | stage | from | to | of |
+/// |---|---|---|---|
+/// | `arrival` | the message's own time | receipt | each packet of a stream |
+/// | `wait` | receipt | a worker takes its batch | each packet |
+/// | `decode` | | | a batch |
+/// | `filter` | | | a batch |
+/// | `append` | | written and claimed | a batch |
+/// | `commit` | | durable | a commit |
+/// | `publish` | receipt | acknowledged by the output | each message |
+/// | `match` | receipt | all filters are done | each packet |
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stage {
+    /// On its way to us.
+    Arrival,
+    /// In our queues.
+    Wait,
+    /// Being decoded.
+    Decode,
+    /// Being filtered.
+    Filter,
+    /// Being written.
+    Append,
+    /// Being made durable.
+    Commit,
+    /// From receipt to the output's acknowledgement.
+    Publish,
+    /// From receipt to match.
+    Match,
+}
+
+impl Stage {
+    /// Every stage, in the order of the journey.
+    pub const ALL: [Self; 8] = [
+        Self::Arrival,
+        Self::Wait,
+        Self::Decode,
+        Self::Filter,
+        Self::Append,
+        Self::Commit,
+        Self::Publish,
+        Self::Match,
+    ];
+
+    /// The name in metrics and documents.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Arrival => "arrival",
+            Self::Wait => "wait",
+            Self::Decode => "decode",
+            Self::Filter => "filter",
+            Self::Append => "append",
+            Self::Commit => "commit",
+            Self::Publish => "publish",
+            Self::Match => "match",
+        }
+    }
+}
+
 /// Counts of one run. What the archive took is counted when the archive says so, and equals its ledger.
 #[derive(Debug, Default)]
 pub struct Counters {
@@ -34,18 +95,23 @@ pub struct Counters {
     pub duplicates: Counter,
     /// Records and packets that could not be read.
     pub quarantined: Counter,
-    /// Time from receipt to match, of every alert.
-    latency: Mutex<Latency>,
+    /// The same by reason, in the order of [`Reason::ALL`].
+    reasons: [Counter; Reason::ALL.len()],
+    /// Times, in the order of [`Stage::ALL`].
+    stages: [Latency; Stage::ALL.len()],
     /// Matches of each filter, in the order of the filters.
     matches: Vec<Counter>,
+    /// Matches that the output has acknowledged, likewise.
+    delivered: Vec<Counter>,
 }
 
 impl Counters {
     /// All zero, for so many filters.
     pub fn new(filters: usize) -> Self {
-        let matches = (0..filters).map(|_| Counter::default()).collect();
+        let each = || (0..filters).map(|_| Counter::default()).collect();
         Self {
-            matches,
+            matches: each(),
+            delivered: each(),
             ..Self::default()
         }
     }
@@ -62,17 +128,68 @@ impl Counters {
         }
     }
 
-    /// A copy of the times so far.
-    pub fn latency(&self) -> Latency {
-        self.latency
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+    /// Matches of one filter that the output has acknowledged so far.
+    pub fn delivered(&self, filter: usize) -> u64 {
+        self.delivered.get(filter).map_or(0, Counter::get)
+    }
+
+    /// Adds matches of one filter that the output has acknowledged.
+    pub fn add_delivered(&self, filter: usize, count: u64) {
+        if let Some(counter) = self.delivered.get(filter) {
+            counter.add(count);
+        }
+    }
+
+    /// Adds what could not be read, by its reasons.
+    pub fn add_rejected(&self, rejected: &[Rejected]) {
+        for one in rejected {
+            self.reasons[one.reason as usize].add(1);
+        }
+    }
+
+    /// What could not be read, by reason; only reasons that occurred.
+    pub fn rejected(&self) -> impl Iterator<Item = (Reason, u64)> {
+        let counts = self.reasons.iter().map(Counter::get);
+        Reason::ALL
+            .into_iter()
+            .zip(counts)
+            .filter(|(_, count)| *count > 0)
+    }
+
+    /// Times of a stage.
+    pub fn stage(&self, stage: Stage) -> &Latency {
+        &self.stages[stage as usize]
+    }
+
+    /// Times from receipt to match.
+    pub fn latency(&self) -> &Latency {
+        self.stage(Stage::Match)
+    }
+
+    /// Adds the times of a batch's packets in a stage that begins with their receipt: when each was received, and when the
+    /// stage was over.
+    pub fn add_times(&self, stage: Stage, received_us: impl Iterator<Item = i64>, over_us: i64) {
+        let stage = self.stage(stage);
+        received_us.for_each(|received| stage.add(over_us - received, 1));
     }
 
     /// Adds the times of a batch: receipt of each packet, and when its filters were done.
     pub fn add_latencies(&self, received_us: impl Iterator<Item = i64>, matched_us: i64) {
-        let mut latency = self.latency.lock().unwrap_or_else(PoisonError::into_inner);
-        received_us.for_each(|received| latency.add(matched_us - received, 1));
+        self.add_times(Stage::Match, received_us, matched_us);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reasons_and_stages_are_counted_under_their_own_names() {
+        for (at, reason) in Reason::ALL.into_iter().enumerate() {
+            assert_eq!(at, reason as usize);
+        }
+        for (at, stage) in Stage::ALL.into_iter().enumerate() {
+            assert_eq!(at, stage as usize);
+        }
     }
 }

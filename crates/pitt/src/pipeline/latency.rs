@@ -1,41 +1,84 @@
-//! How long alerts took, without keeping every one.
+//! How long things took, without keeping every one.
+
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// A histogram with buckets that grow: eight to an octave, so a quantile is right within 9 %.
-#[derive(Clone, Debug)]
+///
+/// Threads add to it without a lock; a reader may see a time whose sum is not there yet.
+#[derive(Debug)]
 pub struct Latency {
-    counts: Vec<u64>,
-    total: u64,
+    counts: Vec<AtomicU64>,
+    /// All times added up, us.
+    micros: AtomicU64,
 }
 
-const PER_OCTAVE: f64 = 8.0;
+const PER_OCTAVE: usize = 8;
+const OCTAVES: usize = 48;
 
 impl Default for Latency {
     fn default() -> Self {
         Self {
-            counts: vec![0; 48 * PER_OCTAVE as usize],
-            total: 0,
+            counts: (0..OCTAVES * PER_OCTAVE)
+                .map(|_| AtomicU64::new(0))
+                .collect(),
+            micros: AtomicU64::new(0),
         }
     }
 }
 
 impl Latency {
-    /// Adds `count` alerts that took `micros` each.
-    pub fn add(&mut self, micros: i64, count: u64) {
-        let bucket = ((micros.max(1) as f64).log2() * PER_OCTAVE) as usize;
+    /// Adds `count` alerts that took `micros` each. What took no time, or less, took one microsecond.
+    pub fn add(&self, micros: i64, count: u64) {
+        let micros = micros.max(1);
+        let bucket = ((micros as f64).log2() * PER_OCTAVE as f64) as usize;
         let last = self.counts.len() - 1;
-        self.counts[bucket.min(last)] += count;
-        self.total += count;
+        self.counts[bucket.min(last)].fetch_add(count, Ordering::Relaxed);
+        let sum = micros.unsigned_abs().saturating_mul(count);
+        self.micros.fetch_add(sum, Ordering::Relaxed);
+    }
+
+    /// Adds one thing that took this long.
+    pub fn add_since(&self, begin: std::time::Instant) {
+        let micros = begin.elapsed().as_micros();
+        self.add(i64::try_from(micros).unwrap_or(i64::MAX), 1);
+    }
+
+    /// How many were added.
+    pub fn total(&self) -> u64 {
+        self.counts().sum()
+    }
+
+    /// All times added up \[s\].
+    pub fn sum_s(&self) -> f64 {
+        self.micros.load(Ordering::Relaxed) as f64 * 1e-6
+    }
+
+    /// How many took less than 2^`octave` microseconds, exactly, for each octave of a range: `(seconds, count)`, ascending.
+    pub fn below(&self, octaves: std::ops::Range<usize>) -> Vec<(f64, u64)> {
+        let counts: Vec<u64> = self.counts().collect();
+        let below = |octave: usize| counts.iter().take(octave * PER_OCTAVE).sum();
+        octaves
+            .map(|octave| ((octave as f64).exp2() * 1e-6, below(octave)))
+            .collect()
     }
 
     /// The time \[ms\] that a share of the alerts stayed under; `None` before the first alert.
     pub fn quantile_ms(&self, share: f64) -> Option<f64> {
-        let rank = (share * self.total as f64).ceil().max(1.0) as u64;
+        let counts: Vec<u64> = self.counts().collect();
+        let total: u64 = counts.iter().sum();
+        let rank = (share * total as f64).ceil().max(1.0) as u64;
         let mut seen = 0;
-        let bucket = self.counts.iter().position(|count| {
+        let bucket = counts.iter().position(|count| {
             seen += count;
             seen >= rank
         })?;
-        (self.total > 0).then(|| ((bucket + 1) as f64 / PER_OCTAVE).exp2() / 1000.0)
+        (total > 0).then(|| ((bucket + 1) as f64 / PER_OCTAVE as f64).exp2() / 1000.0)
+    }
+
+    fn counts(&self) -> impl Iterator<Item = u64> {
+        self.counts
+            .iter()
+            .map(|count| count.load(Ordering::Relaxed))
     }
 }
 
@@ -45,12 +88,35 @@ mod tests {
 
     #[test]
     fn quantiles_are_within_nine_percent_above() {
-        let mut latency = Latency::default();
+        let latency = Latency::default();
         assert_eq!(latency.quantile_ms(0.5), None);
         (1..=100_000).for_each(|micros| latency.add(micros, 1));
         for (share, exact) in [(0.5, 50.0), (0.99, 99.0)] {
             let found = latency.quantile_ms(share).unwrap();
             assert!((exact..exact * 1.1).contains(&found), "{found}");
         }
+    }
+
+    #[test]
+    fn octaves_hold_exactly_what_is_below_them() {
+        let latency = Latency::default();
+        (1..=5000).for_each(|micros| latency.add(micros, 1));
+        assert_eq!(
+            latency.below(10..14),
+            [
+                (0.001024, 1023),
+                (0.002048, 2047),
+                (0.004096, 4095),
+                (0.008192, 5000)
+            ]
+        );
+        assert_eq!((latency.total(), latency.sum_s()), (5000, 12.5025));
+    }
+
+    #[test]
+    fn clocks_that_were_set_back_count_as_no_time() {
+        let latency = Latency::default();
+        latency.add(-7_000_000, 3);
+        assert_eq!(latency.below(1..2), [(0.000002, 3)]);
     }
 }

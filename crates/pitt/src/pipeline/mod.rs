@@ -26,7 +26,7 @@ use anyhow::{Context, Result, anyhow};
 use pitt_alert::{Decoded, Packet};
 
 use batcher::Batcher;
-pub use counters::{Counter, Counters};
+pub use counters::{Counter, Counters, Stage};
 pub use latency::Latency;
 
 use crate::config::PipelineSettings;
