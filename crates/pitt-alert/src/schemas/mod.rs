@@ -76,6 +76,17 @@ impl WriterSchema {
         &self.survey
     }
 
+    /// The id under which this schema is published where its survey gives it none, as ZTF does not.
+    ///
+    /// `2^30 + 2^18 v + f`: `v` is 100 times the major version plus the minor (`4.02` is 402), 0 when the schema tells none
+    /// and 4095 at most, `f` the last 18 bits of the [fingerprint](Self::fingerprint). So the same schema has the same id
+    /// everywhere and always, a later version a larger one, and none is an id that a registry would give within its first
+    /// thousand million. It is a positive 32-bit number, as Confluent's wire format needs.
+    pub fn derived_id(&self) -> u32 {
+        let version = self.version.as_deref().and_then(hundredfold).unwrap_or(0);
+        (1 << 30) | (version.min(0xfff) << 18) | (self.fingerprint & 0x3_ffff) as u32
+    }
+
     /// Whether there are common columns: whether the survey has a mapping.
     pub fn has_common_columns(&self) -> bool {
         self.mapping.is_some()
@@ -118,10 +129,44 @@ pub(crate) fn fingerprint(json: &[u8]) -> u128 {
     xxh3_128(json)
 }
 
+/// 100 times the major version plus the minor.
+fn hundredfold(version: &str) -> Option<u32> {
+    let (major, minor) = version.split_once('.').unwrap_or((version, "0"));
+    let (major, minor) = (major.parse::<u32>().ok()?, minor.parse::<u32>().ok()?);
+    major.checked_mul(100)?.checked_add(minor)
+}
+
 fn declared_version(json: &str) -> Option<String> {
     let value: Value = serde_json::from_str(json).ok()?;
     value
         .get("version")
         .and_then(Value::as_str)
         .map(str::to_owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn schema(version: &str) -> WriterSchema {
+        let json = format!(
+            r#"{{"type":"record","name":"alert","version":"{version}","fields":[{{"name":"a","type":"int"}}]}}"#
+        );
+        WriterSchema::parse(&json).unwrap()
+    }
+
+    #[test]
+    fn a_derived_id_is_positive_fixed_and_grows_with_the_version() {
+        let ids: Vec<u32> = ["", "1.3", "3.3", "4.01", "4.02", "40.95", "9999.1"]
+            .map(|version| schema(version).derived_id())
+            .to_vec();
+        assert_eq!(ids[4], (1 << 30) + (402 << 18) + (ids[4] & 0x3_ffff));
+        assert!(
+            ids.windows(2).take(5).all(|pair| pair[0] < pair[1]),
+            "{ids:?}"
+        );
+        assert!(ids.iter().all(|id| i32::try_from(*id).is_ok()));
+        assert_eq!(ids[4], schema("4.02").derived_id());
+        assert_eq!(ids[6] >> 18, (1 << 12) + 0xfff);
+    }
 }
