@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import ctypes
-import os
 import pathlib
 import re
 import shutil
@@ -72,6 +71,16 @@ def free_ports(count: int) -> list[int]:
     for one in sockets:
         one.close()
     return ports
+
+
+def listens(address: str) -> bool:
+    """Whether somebody takes connections at `host:port`."""
+    host, port = address.rsplit(":", 1)
+    try:
+        socket.create_connection((host, int(port)), timeout=1).close()
+    except OSError:
+        return False
+    return True
 
 
 def dies_with_us() -> None:
