@@ -10,7 +10,8 @@ use arrow_array::{Array, RecordBatch};
 use crate::archive::Archive;
 use crate::error::ArchiveError;
 use crate::read;
-use crate::tables::{MATCHES, PACKETS};
+use crate::tables::{MATCHES, PACKETS, POSITIONS};
+use crate::writer::{Span, spans_from_json};
 
 /// Counts of one partition and night.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -30,6 +31,16 @@ impl LedgerLine {
     pub fn balances(&self) -> bool {
         self.received == self.stored + self.duplicates + self.quarantined.values().sum::<u64>()
     }
+
+    /// Adds the counts of another line.
+    pub fn add(&mut self, line: &LedgerLine) {
+        self.received += line.received;
+        self.stored += line.stored;
+        self.duplicates += line.duplicates;
+        for (reason, count) in &line.quarantined {
+            *self.quarantined.entry(reason.clone()).or_default() += count;
+        }
+    }
 }
 
 /// Counts of everything received, and what each filter took.
@@ -37,6 +48,8 @@ impl LedgerLine {
 pub struct Ledger {
     /// By partition of the source and night (YYYYMMDD; `None` for what could not be read and says no night).
     pub lines: BTreeMap<(String, Option<i32>), LedgerLine>,
+    /// Offsets that no packet has, by partition: Kafka's compaction, expiry and markers of transactions.
+    pub skipped: BTreeMap<String, u64>,
     /// Matches by filter and version.
     pub matched: BTreeMap<(String, String), u64>,
 }
@@ -72,17 +85,19 @@ impl Ledger {
         }
     }
 
+    /// Counts the offsets that a commit says are no packet's.
+    pub(crate) fn count_skipped(&mut self, spans: Option<&BTreeMap<String, Span>>) {
+        for (partition, span) in spans.into_iter().flatten() {
+            if span.skipped() > 0 {
+                *self.skipped.entry(partition.clone()).or_default() += span.skipped();
+            }
+        }
+    }
+
     /// Sum over all partitions and nights.
     pub fn total(&self) -> LedgerLine {
         let mut total = LedgerLine::default();
-        for line in self.lines.values() {
-            total.received += line.received;
-            total.stored += line.stored;
-            total.duplicates += line.duplicates;
-            for (reason, count) in &line.quarantined {
-                *total.quarantined.entry(reason.clone()).or_default() += count;
-            }
-        }
+        self.lines.values().for_each(|line| total.add(line));
         total
     }
 }
@@ -110,6 +125,12 @@ impl fmt::Display for Ledger {
                 line.received, line.stored, line.duplicates
             )?;
         }
+        for (partition, skipped) in &self.skipped {
+            writeln!(
+                f,
+                "{partition:<28} skipped {skipped} offsets that no message has"
+            )?;
+        }
         Ok(())
     }
 }
@@ -122,6 +143,9 @@ impl Archive {
             for rows in read::columns(&file.path, &COLUMNS)? {
                 ledger.count(&rows?, 0);
             }
+            // Only the last file of a commit has them; `verify` says when they cannot be read.
+            let [spans] = read::footer(&file.path, [POSITIONS])?;
+            ledger.count_skipped(spans.and_then(|s| spans_from_json(&s)).as_ref());
         }
         for file in self.snapshot(MATCHES)?.map(|s| s.files).unwrap_or_default() {
             for rows in read::columns(&file.path, &["filter", "version"])? {

@@ -7,7 +7,6 @@ use std::sync::Mutex;
 use arrow_array::cast::AsArray;
 use arrow_array::types::Int64Type;
 use arrow_array::{Array, RecordBatch};
-use arrow_schema::SchemaRef;
 use bytes::Bytes;
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{
@@ -67,16 +66,20 @@ pub(crate) fn columns_of(
     }))
 }
 
-/// Schema and one footer entry of a file.
-pub(crate) fn footer(path: &Path, key: &str) -> Result<(SchemaRef, Option<String>), ArchiveError> {
+/// Some entries of a file's footer.
+pub(crate) fn footer<const N: usize>(
+    path: &Path,
+    keys: [&str; N],
+) -> Result<[Option<String>; N], ArchiveError> {
     let file = PositionedFile::open(path)?;
     let builder =
         ParquetRecordBatchReaderBuilder::try_new(file).map_err(ArchiveError::parquet(path))?;
     let entries = builder.metadata().file_metadata().key_value_metadata();
-    let value = entries
-        .and_then(|entries| entries.iter().find(|entry| entry.key == key))
-        .and_then(|entry| entry.value.clone());
-    Ok((builder.schema().clone(), value))
+    let value = |key: &str| {
+        let entry = entries.and_then(|entries| entries.iter().find(|entry| entry.key == key));
+        entry.and_then(|entry| entry.value.clone())
+    };
+    Ok(keys.map(value))
 }
 
 /// Columns a packet is put together from.

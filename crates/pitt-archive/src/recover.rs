@@ -14,8 +14,8 @@ use crate::delta::{Addition, DeltaLog, TableFile};
 use crate::error::ArchiveError;
 use crate::part::{Part, PartName};
 use crate::read;
-use crate::tables::{COMMITS, DERIVED, MANIFEST, PACKETS};
-use crate::writer::{growth, table, table_mut};
+use crate::tables::{COMMITS, DERIVED, MANIFEST, PACKETS, POSITIONS};
+use crate::writer::{Span, growth, spans_from_json, table, table_mut};
 
 /// Completes the last commit; returns its number, 0 when there is none.
 pub(crate) fn complete(inner: &Inner) -> Result<u64, ArchiveError> {
@@ -29,27 +29,37 @@ pub(crate) fn complete(inner: &Inner) -> Result<u64, ArchiveError> {
     if last == 0 {
         return Ok(0);
     }
-    for (name, parts) in manifest(&files, last)? {
-        complete_table(inner, &name, &parts, last)?;
+    for (name, parts) in &manifest(&files, last)?.derived {
+        complete_table(inner, name, parts, last)?;
     }
     inner.catch_up()?;
     Ok(last)
 }
 
-/// The files derived from a commit, by table, as its last file of `packets` names them.
-pub(crate) fn manifest(
-    files: &[TableFile],
-    commit: u64,
-) -> Result<BTreeMap<String, Vec<PartName>>, ArchiveError> {
+/// What a commit of `packets` says of itself, in the footer of its last file.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Manifest {
+    /// The files derived from it, by table.
+    pub(crate) derived: BTreeMap<String, Vec<PartName>>,
+    /// What it covers of each partition; `None` in archives of older versions.
+    pub(crate) spans: Option<BTreeMap<String, Span>>,
+}
+
+/// The manifest of a commit; `files` are those of `packets`.
+pub(crate) fn manifest(files: &[TableFile], commit: u64) -> Result<Manifest, ArchiveError> {
     let last = files.iter().rfind(|f| f.name.commit == commit);
     let broken = |detail: String| ArchiveError::Format {
         table: PACKETS.to_owned(),
         detail,
     };
     let last = last.ok_or_else(|| broken(format!("commit {commit} has no file")))?;
-    let (_, text) = read::footer(&last.path, MANIFEST)?;
+    let [text, spans] = read::footer(&last.path, [MANIFEST, POSITIONS])?;
     let text =
         text.ok_or_else(|| broken(format!("{} names no derived files", last.path.display())))?;
+    let unread = |spans: &String| broken(format!("{}: positions `{spans}`", last.path.display()));
+    let spans = spans
+        .map(|text| spans_from_json(&text).ok_or_else(|| unread(&text)))
+        .transpose()?;
     let listed: BTreeMap<String, Vec<String>> = serde_json::from_str::<serde_json::Value>(&text)
         .ok()
         .and_then(|value| {
@@ -67,14 +77,14 @@ pub(crate) fn manifest(
                 .collect()
         })
         .ok_or_else(|| broken(format!("{}: manifest `{text}`", last.path.display())))?;
-    let mut manifest = BTreeMap::new();
+    let mut derived = BTreeMap::new();
     for (table, names) in listed {
         let parts: Option<Vec<PartName>> = names.iter().map(|n| PartName::parse(n)).collect();
         let parts =
             parts.ok_or_else(|| broken(format!("{}: manifest `{text}`", last.path.display())))?;
-        manifest.insert(table, parts);
+        derived.insert(table, parts);
     }
-    Ok(manifest)
+    Ok(Manifest { derived, spans })
 }
 
 fn complete_table(

@@ -87,8 +87,8 @@ impl Stream {
         Ok(())
     }
 
-    /// Makes everything durable; the last file's footer gets the note.
-    pub(crate) fn close_with(&mut self, key: &str, value: String) -> Result<(), ArchiveError> {
+    /// Makes everything durable; the last file's footer gets the notes.
+    pub(crate) fn close_with(&mut self, notes: &[(&str, String)]) -> Result<(), ArchiveError> {
         if self.current.is_none() {
             // The last file has just been closed: an empty one carries the note.
             self.current = Some(PartWriter::create(
@@ -99,7 +99,9 @@ impl Stream {
             )?);
         }
         if let Some(writer) = &mut self.current {
-            writer.note(key, value);
+            for (key, value) in notes {
+                writer.note(key, value.clone());
+            }
             // No two files of a table are equal, not even empty ones.
             writer.note("pitt.commit", self.commit.to_string());
         }

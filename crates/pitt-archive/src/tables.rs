@@ -14,7 +14,7 @@
 //!
 //! # `packets`
 //!
-//! The journal: rows stand in the order of receipt, offsets of a partition are contiguous, and the commit that
+//! The journal: rows stand in the order of receipt, offsets of a partition are contiguous (but for Kafka's), and the commit that
 //! adds rows holds one Delta `txn` a partition (application id = partition, version = offset that comes
 //! next) and `pitt:commits` (version = number of the commit, from 1).
 //!
@@ -25,7 +25,9 @@
 //!
 //! The footer of a commit's last `packets` file carries `pitt.derived`: JSON, table -> names of the data files
 //! with the rows derived from this commit. They are on disk before the commit, so a table that a crash left
-//! behind is completed by committing those very files.
+//! behind is completed by committing those very files. Beside it `pitt.positions` says what the commit covers: JSON,
+//! partition -> `[first offset, offset that comes next, packets]`. Where offsets may skip numbers (Kafka's do: compaction, markers
+//! of transactions, expiry) it proves that no row is missing. Archives of older versions lack it.
 //!
 //! # Types
 //!
@@ -64,6 +66,8 @@ pub(crate) const COMMITS: &str = "pitt:commits";
 pub(crate) const DERIVED: &str = "packets";
 /// Footer key of the derived files of a commit.
 pub(crate) const MANIFEST: &str = "pitt.derived";
+/// Footer key of the positions that a commit covers.
+pub(crate) const POSITIONS: &str = "pitt.positions";
 
 /// Name of a survey's table of alerts.
 pub fn alerts(survey: &str) -> String {

@@ -11,9 +11,9 @@ use super::{Check, Progress};
 use crate::archive::{Archive, TableSnapshot};
 use crate::error::ArchiveError;
 use crate::part::{Part, PartName};
-use crate::recover;
+use crate::recover::{self, Manifest};
 use crate::tables::{COMMITS, PACKETS, SCHEMAS};
-use crate::writer::table;
+use crate::writer::{Span, table};
 
 /// The tables as their logs have them.
 pub(super) struct Listing {
@@ -22,7 +22,7 @@ pub(super) struct Listing {
     pub(super) commits: u64,
     /// Commits of `packets` there are; one more than `commits` while another process is at it.
     pub(super) committed: u64,
-    manifests: BTreeMap<u64, Result<BTreeMap<String, Vec<PartName>>, String>>,
+    manifests: BTreeMap<u64, Result<Manifest, String>>,
 }
 
 impl Listing {
@@ -79,11 +79,17 @@ impl Listing {
         files.iter().filter(|f| f.name.commit <= self.commits)
     }
 
+    /// What a commit says it covers; `None` for one of an older version, or one whose manifest cannot be read.
+    pub(super) fn spans(&self, commit: u64) -> Option<&BTreeMap<String, Span>> {
+        let manifest = self.manifests.get(&commit)?.as_ref().ok()?;
+        manifest.spans.as_ref()
+    }
+
     fn complete(&self, commit: u64) -> bool {
         let Some(Ok(manifest)) = self.manifests.get(&commit) else {
             return false;
         };
-        manifest.iter().all(|(table, parts)| {
+        manifest.derived.iter().all(|(table, parts)| {
             let listed = self
                 .tables
                 .get(table)
@@ -254,7 +260,7 @@ pub(super) fn check_manifests(listing: &Listing) -> Check {
                         .map(|f| f.name)
                         .filter(|n| n.commit == *commit)
                         .collect();
-                    let named = manifest.get(name).cloned().unwrap_or_default();
+                    let named = manifest.derived.get(name).cloned().unwrap_or_default();
                     check.expect(listed == named, || {
                         format!(
                             "{name}: commit {commit} lists {} files, its manifest names {}",
@@ -264,6 +270,7 @@ pub(super) fn check_manifests(listing: &Listing) -> Check {
                     });
                 }
                 for name in manifest
+                    .derived
                     .keys()
                     .filter(|name| !listing.tables.contains_key(*name))
                 {

@@ -7,7 +7,7 @@
 //! | strays | no file beside them repeats a listed one or is not ours; what a crash left unlisted is harmless |
 //! | manifests | every derived file that a commit of `packets` names is listed, and no other |
 //! | packets | every packet comes back with its CRC-32 |
-//! | positions | offsets follow on each other without gap or overlap up to the committed ones |
+//! | positions | offsets follow on each other without gap or overlap up to the committed ones; where a Kafka partition skips some, every packet that the commit counted is there |
 //! | ledger | per partition and night: received = stored + duplicate + quarantined |
 //! | alert ids | every alert is stored once |
 //! | alerts, forced, matches, quarantine | each belongs to a record of `packets` that has its outcome, once |

@@ -17,7 +17,7 @@ use crate::ledger::{self, Ledger};
 use crate::part::PositionedFile;
 use crate::read::{self, PACKET_COLUMNS};
 use crate::tables::{FORCED, MATCHES, PACKETS, QUARANTINE};
-use crate::writer::table;
+use crate::writer::{Span, may_skip, table};
 
 /// Packets decoded at a time: they are large.
 const BATCH_ROWS: usize = 64;
@@ -33,6 +33,8 @@ struct Journal {
     /// Records in quarantine and the CRC-32 of their packets.
     quarantined: HashMap<(String, i64, i32), i64>,
     next: BTreeMap<String, i64>,
+    /// What the commit being read says it covers, and packets of it found.
+    spans: BTreeMap<String, (Span, u64)>,
     /// Packet being read: partition, offset, its row.
     current: Option<(String, i64, u64)>,
 }
@@ -51,6 +53,50 @@ impl Journal {
     fn stored(&self, survey: &str, alert_id: i64) -> bool {
         let survey = self.surveys.iter().position(|s| s == survey);
         survey.is_some_and(|s| self.stored.contains_key(&(s, alert_id)))
+    }
+
+    /// Begins a commit, which must go on where the one before it ended.
+    fn begin(&mut self, spans: Option<&BTreeMap<String, Span>>, check: &mut Check) {
+        self.spans.clear();
+        for (partition, span) in spans.into_iter().flatten() {
+            let next = self.next.get(partition).copied().unwrap_or(0);
+            check.expect(span.from == next, || {
+                format!(
+                    "{partition}: a commit begins at {}, not at {next}",
+                    span.from
+                )
+            });
+            self.spans.insert(partition.clone(), (*span, 0));
+        }
+    }
+
+    /// Notes a packet; its offset must be the next one, or a later one where a Kafka partition may skip.
+    fn take(&mut self, partition: &str, offset: i64, file: &TableFile, check: &mut Check) {
+        let next = self.next.entry(partition.to_owned()).or_insert(0);
+        let expected = std::mem::replace(next, offset + 1);
+        let mut skips = false;
+        if let Some((span, packets)) = self.spans.get_mut(partition) {
+            *packets += 1;
+            skips = may_skip(partition) && offset > expected && offset < span.next;
+        }
+        check.expect(offset == expected || skips, || {
+            let path = file.path.display();
+            format!("{partition}: offset {offset} follows where {expected} should ({path})")
+        });
+    }
+
+    /// Ends a commit: all packets of which it speaks must have been there.
+    fn end(&mut self, check: &mut Check) {
+        for (partition, (span, packets)) in std::mem::take(&mut self.spans) {
+            let next = self.next.get(&partition).copied().unwrap_or(0);
+            let whole = packets == span.packets && next == span.next;
+            check.expect(whole, || {
+                format!(
+                    "{partition}: {packets} packets to {next}, the commit has {} to {}",
+                    span.packets, span.next
+                )
+            });
+        }
     }
 }
 
@@ -75,10 +121,17 @@ pub(super) fn check(
         ids: Check::new("alert ids"),
         index: Check::new("index"),
     };
-    for file in listing.files(PACKETS) {
-        if let Err(error) = read_journal(archive, file, &mut journal, &mut checks, ledger) {
-            checks.packets.wrong(|| error.to_string());
+    let files: Vec<&TableFile> = listing.files(PACKETS).collect();
+    for files in files.chunk_by(|a, b| a.name.commit == b.name.commit) {
+        let spans = listing.spans(files[0].name.commit);
+        ledger.count_skipped(spans);
+        journal.begin(spans, &mut checks.positions);
+        for file in files {
+            if let Err(error) = read_journal(archive, file, &mut journal, &mut checks, ledger) {
+                checks.packets.wrong(|| error.to_string());
+            }
         }
+        journal.end(&mut checks.positions);
     }
     if listing.commits == listing.committed {
         check_positions(archive, &journal, &mut checks.positions);
@@ -168,15 +221,7 @@ fn check_row(
         .as_ref()
         .is_some_and(|(p, o, _)| *o == offset && p == partition);
     if !same {
-        let next = journal.next.entry(partition.to_owned()).or_insert(0);
-        let expected = *next;
-        *next = offset + 1;
-        checks.positions.expect(offset == expected, || {
-            format!(
-                "{partition}: offset {offset} follows where {expected} should ({})",
-                file.path.display()
-            )
-        });
+        journal.take(partition, offset, file, &mut checks.positions);
         journal.current = Some((partition.to_owned(), offset, row));
     }
     let packet_row = journal.current.as_ref().map_or(row, |(_, _, row)| *row);
@@ -378,5 +423,50 @@ fn check_index_counts(archive: &Archive, journal: &Journal, listing: &Listing, c
                 )
             }),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::part::PartName;
+
+    /// Problems found when a commit that counted three packets of a partition has these offsets.
+    fn problems(partition: &str, offsets: &[i64]) -> u64 {
+        let name = PartName {
+            commit: 1,
+            number: 0,
+            hash: 0,
+        };
+        let file = TableFile {
+            path: "file".into(),
+            name,
+            size: 0,
+            rows: 0,
+            stats: String::new(),
+        };
+        let span = Span {
+            from: 0,
+            next: 13,
+            packets: 3,
+        };
+        let spans = BTreeMap::from([(partition.to_owned(), span)]);
+        let (mut journal, mut check) = (Journal::default(), Check::new("positions"));
+        journal.begin(Some(&spans), &mut check);
+        for offset in offsets {
+            journal.take(partition, *offset, &file, &mut check);
+        }
+        journal.end(&mut check);
+        check.problems
+    }
+
+    #[test]
+    fn a_vanished_row_is_not_taken_for_a_skipped_offset() {
+        assert_eq!(problems("kafka:ztf/alerts/0", &[7, 8, 12]), 0);
+        for lost in [&[7, 8][..], &[7, 12], &[8, 12], &[]] {
+            assert!(problems("kafka:ztf/alerts/0", lost) > 0, "{lost:?}");
+        }
+        assert!(problems("kafka:ztf/alerts/0", &[7, 7, 12]) > 0);
+        assert!(problems("folder", &[7, 8, 12]) > 0);
     }
 }

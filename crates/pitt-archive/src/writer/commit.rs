@@ -5,12 +5,12 @@ use std::sync::Arc;
 
 use arrow_schema::{Schema, SchemaRef};
 
-use super::{CommitReport, Open, Writer};
+use super::{CommitReport, Open, Writer, positions};
 use crate::archive::Inner;
 use crate::delta::{Addition, DeltaLog};
 use crate::error::ArchiveError;
 use crate::stream::Stream;
-use crate::tables::{COMMITS, DERIVED, FORCED, MANIFEST, PACKETS, SCHEMAS};
+use crate::tables::{COMMITS, DERIVED, FORCED, MANIFEST, PACKETS, POSITIONS, SCHEMAS};
 use crate::{crash, recover, shape};
 
 impl Writer {
@@ -30,7 +30,9 @@ impl Writer {
         self.failed = true;
         let mut bytes = 0;
         let manifest = close_derived(&mut open)?;
-        open.packets.close_with(MANIFEST, manifest)?;
+        let spans = positions::to_json(&open.positions);
+        open.packets
+            .close_with(&[(MANIFEST, manifest), (POSITIONS, spans)])?;
         crash::point("files-written");
         self.commit_schemas()?;
         crash::point("schemas-committed");
@@ -48,7 +50,8 @@ impl Writer {
             rows: open.rows,
             bytes: bytes + open.packets.bytes(),
         };
-        self.next.extend(open.positions);
+        let next = open.positions.into_iter();
+        self.next.extend(next.map(|(p, span)| (p, span.next)));
         self.commit += 1;
         self.failed = false;
         Ok(report)
@@ -84,7 +87,7 @@ impl Writer {
         let mut txns: Vec<(String, i64)> = open
             .positions
             .iter()
-            .map(|(p, o)| (p.clone(), *o))
+            .map(|(partition, span)| (partition.clone(), span.next))
             .collect();
         txns.push((COMMITS.to_owned(), self.commit as i64));
         let mut tables = self.inner.tables();

@@ -2,8 +2,10 @@
 
 mod commit;
 mod derived;
+mod positions;
 
 pub(crate) use commit::{growth, table, table_mut};
+pub(crate) use positions::{Span, from_json as spans_from_json, may_skip};
 
 use std::collections::{BTreeMap, HashMap};
 use std::panic::resume_unwind;
@@ -82,7 +84,7 @@ pub struct Writer {
 struct Open {
     packets: Stream,
     derived: Derived,
-    positions: BTreeMap<String, i64>,
+    positions: BTreeMap<String, Span>,
     /// Alerts stored in this commit: size and hash of the packet, and record.
     pending: HashMap<(Arc<str>, i64), (usize, u128, u32)>,
     since: Instant,
@@ -121,10 +123,10 @@ impl Drop for Writer {
 }
 
 impl Writer {
-    /// Offset of the packet that must come next in a partition.
+    /// Offset of the packet that must come next in a partition; of a Kafka partition, the lowest that may come next.
     pub fn next_offset(&mut self, partition: &str) -> Result<i64, ArchiveError> {
         if let Some(next) = self.open.as_ref().and_then(|o| o.positions.get(partition)) {
-            return Ok(*next);
+            return Ok(next.next);
         }
         if let Some(next) = self.next.get(partition) {
             return Ok(*next);
@@ -178,22 +180,21 @@ impl Writer {
     fn positions_after(
         &mut self,
         packets: &[Packet],
-    ) -> Result<BTreeMap<String, i64>, ArchiveError> {
-        let mut positions: BTreeMap<String, i64> = BTreeMap::new();
+    ) -> Result<BTreeMap<String, Span>, ArchiveError> {
+        let mut positions: BTreeMap<String, Span> = BTreeMap::new();
         for packet in packets {
             let partition = &*packet.position.partition;
-            let expected = match positions.get(partition) {
-                Some(next) => *next,
-                None => self.next_offset(partition)?,
-            };
-            if packet.position.offset != expected {
-                return Err(ArchiveError::Gap {
-                    partition: partition.to_owned(),
-                    got: packet.position.offset,
-                    expected,
-                });
+            if let Some(span) = positions.get_mut(partition) {
+                span.take(packet)?;
+                continue;
             }
-            positions.insert(partition.to_owned(), expected + 1);
+            let open = self.open.as_ref().and_then(|o| o.positions.get(partition));
+            let mut span = match open {
+                Some(span) => *span,
+                None => Span::at(self.next_offset(partition)?),
+            };
+            span.take(packet)?;
+            positions.insert(partition.to_owned(), span);
         }
         Ok(positions)
     }

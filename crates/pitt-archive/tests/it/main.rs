@@ -11,6 +11,7 @@
 mod crash;
 mod damage;
 mod failure;
+mod gaps;
 mod growth;
 mod journey;
 mod night;
