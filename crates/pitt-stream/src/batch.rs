@@ -14,12 +14,12 @@
 //! rest: no decompression, no copy by record, and every codec works.
 //! Source: <https://kafka.apache.org/documentation/#recordbatch>.
 
-use bytes::{BufMut, Bytes, BytesMut};
+use crate::record::record_head;
 
 /// Length of a batch before its records `[bytes]`.
 pub(crate) const HEADER: usize = 61;
 /// Where the length stops counting itself and what precedes it `[bytes]`.
-const LENGTH_END: usize = 12;
+pub(crate) const LENGTH_END: usize = 12;
 const CODEC: i16 = 0x07;
 const TRANSACTIONAL: i16 = 0x10;
 const CONTROL: i16 = 0x20;
@@ -136,6 +136,11 @@ impl BatchHeader {
     fn compressed(&self) -> bool {
         self.attributes & CODEC != 0
     }
+
+    /// Whether its records can be read without opening anything, and count as they stand.
+    pub(crate) fn is_plain(&self) -> bool {
+        self.attributes & (CODEC | TRANSACTIONAL | CONTROL) == 0
+    }
 }
 
 fn field<const N: usize>(bytes: &[u8; HEADER], at: usize) -> [u8; N] {
@@ -169,137 +174,12 @@ pub(crate) fn first_at(header: &BatchHeader, batch: &[u8], timestamp: i64) -> (i
     whole
 }
 
-/// Timestamp and offset of the first record in `bytes`, relative to the batch, and what follows the record.
-fn record_head(bytes: &[u8]) -> Option<(i64, i64, &[u8])> {
-    let (length, body) = varint(bytes)?;
-    let length = usize::try_from(length).ok()?;
-    let record = body.get(..length)?;
-    let (delta_ms, rest) = varint(record.get(1..)?)?;
-    let (delta_offset, _) = varint(rest)?;
-    Some((delta_ms, delta_offset, &body[length..]))
-}
-
-fn varint(bytes: &[u8]) -> Option<(i64, &[u8])> {
-    let mut value = 0_u64;
-    for (i, &byte) in bytes.iter().enumerate().take(10) {
-        value |= u64::from(byte & 0x7f).checked_shl(7 * u32::try_from(i).ok()?)?;
-        if byte & 0x80 == 0 {
-            let decoded = (value >> 1).cast_signed() ^ -(value & 1).cast_signed();
-            return Some((decoded, &bytes[i + 1..]));
-        }
-    }
-    None
-}
-
-/// A message to append from within the process.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Record {
-    /// The key; records of one key usually go to one partition.
-    pub key: Option<Bytes>,
-    /// The message. `None` is Kafka's tombstone.
-    pub value: Option<Bytes>,
-    /// Names and values beside the message.
-    pub headers: Vec<(String, Option<Bytes>)>,
-    /// When it was made [ms, UTC since 1970]; `None` takes the present.
-    pub timestamp_ms: Option<i64>,
-}
-
-impl Record {
-    /// A message without key or headers, made now.
-    pub fn new(value: impl Into<Bytes>) -> Self {
-        Self {
-            value: Some(value.into()),
-            ..Self::default()
-        }
-    }
-
-    /// The same message with a key.
-    #[must_use]
-    pub fn with_key(mut self, key: impl Into<Bytes>) -> Self {
-        self.key = Some(key.into());
-        self
-    }
-
-    /// Upper bound of the record's length in a batch `[bytes]`.
-    pub(crate) fn size_bound(&self) -> usize {
-        let headers: usize = self
-            .headers
-            .iter()
-            .map(|(k, v)| k.len() + optional_len(v.as_ref()) + 20)
-            .sum();
-        optional_len(self.key.as_ref()) + optional_len(self.value.as_ref()) + headers + 60
-    }
-
-    fn encode(&self, delta_ms: i64, delta_offset: i64, body: &mut BytesMut, out: &mut BytesMut) {
-        body.clear();
-        body.put_u8(0);
-        put_varint(body, delta_ms);
-        put_varint(body, delta_offset);
-        put_optional(body, self.key.as_ref());
-        put_optional(body, self.value.as_ref());
-        put_varint(body, length(self.headers.len()));
-        for (name, value) in &self.headers {
-            put_varint(body, length(name.len()));
-            body.put_slice(name.as_bytes());
-            put_optional(body, value.as_ref());
-        }
-        put_varint(out, length(body.len()));
-        out.put_slice(body);
-    }
-}
-
-/// Makes one uncompressed batch of `records` (at least one); `now_ms` dates those that have no time.
-pub(crate) fn build(records: &[Record], now_ms: i64) -> Bytes {
-    let times = || records.iter().map(|r| r.timestamp_ms.unwrap_or(now_ms));
-    let base = times().next().unwrap_or(now_ms);
-    let latest = times().max().unwrap_or(now_ms);
-    let size = HEADER + records.iter().map(Record::size_bound).sum::<usize>();
-    let mut out = BytesMut::with_capacity(size);
-    out.put_bytes(0, HEADER);
-    let mut body = BytesMut::new();
-    for (i, record) in records.iter().enumerate() {
-        let delta = record.timestamp_ms.unwrap_or(now_ms).saturating_sub(base);
-        record.encode(delta, length(i), &mut body, &mut out);
-    }
-    let count = i32::try_from(records.len()).unwrap_or(i32::MAX);
-    let total = u32::try_from(out.len() - LENGTH_END).unwrap_or(u32::MAX);
-    out[8..12].copy_from_slice(&total.to_be_bytes());
-    out[16] = 2;
-    out[23..27].copy_from_slice(&(count - 1).to_be_bytes());
-    out[27..35].copy_from_slice(&base.to_be_bytes());
-    out[35..43].copy_from_slice(&latest.to_be_bytes());
-    out[43..57].fill(0xff);
-    out[57..61].copy_from_slice(&count.to_be_bytes());
-    let crc = crc32c::crc32c(&out[21..]);
-    out[17..21].copy_from_slice(&crc.to_be_bytes());
-    out.freeze()
-}
-
-fn optional_len(bytes: Option<&Bytes>) -> usize {
-    bytes.map_or(0, Bytes::len)
-}
-
-fn length(n: usize) -> i64 {
-    i64::try_from(n).unwrap_or(i64::MAX)
-}
-
-fn put_optional(out: &mut BytesMut, bytes: Option<&Bytes>) {
-    put_varint(out, bytes.map_or(-1, |b| length(b.len())));
-    out.put_slice(bytes.map_or(&[][..], |b| b));
-}
-
-fn put_varint(out: &mut BytesMut, value: i64) {
-    let mut rest = (value << 1 ^ value >> 63).cast_unsigned();
-    while rest >= 0x80 {
-        out.put_u8((rest & 0x7f) as u8 | 0x80);
-        rest >>= 7;
-    }
-    out.put_u8(rest as u8);
-}
-
 #[cfg(test)]
 mod tests {
+    use bytes::Bytes;
+
     use super::*;
+    use crate::record::{Record, build};
 
     fn three() -> Bytes {
         let records: Vec<_> = (0..3)

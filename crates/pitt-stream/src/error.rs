@@ -76,6 +76,18 @@ pub enum StreamError {
         /// How many are allowed.
         limit: usize,
     },
+    /// Records could not be read.
+    #[error("{topic}[{partition}]@{offset}: {reason}")]
+    Read {
+        /// The topic.
+        topic: String,
+        /// The partition.
+        partition: i32,
+        /// The offset asked for.
+        offset: i64,
+        /// Why not.
+        reason: String,
+    },
     /// Records could not be appended.
     #[error("{topic}[{partition}]: {reason}")]
     Append {

@@ -3,22 +3,22 @@
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime};
 
 use kafka_protocol::ResponseError;
 use tokio::runtime::Runtime;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
-use crate::batch::{Record, build};
 use crate::config::{StreamConfig, Sync};
 use crate::connection;
 use crate::error::StreamError;
 use crate::group::Groups;
+use crate::handle::Handle;
 use crate::log::LogSettings;
 use crate::offsets::Offsets;
 use crate::sasl::Credentials;
 use crate::tls;
-use crate::topics::{Topic, Topics};
+use crate::topics::Topics;
 
 /// How often silent members and due retention are looked for.
 const TICK: Duration = Duration::from_millis(50);
@@ -64,7 +64,7 @@ impl Shared {
         if known { Ok(()) } else { members }
     }
 
-    fn sync(&self) {
+    pub(crate) fn sync(&self) {
         for topic in self.topics.all() {
             for (index, log) in topic.partitions.iter().enumerate() {
                 if let Err(error) = log.sync() {
@@ -82,7 +82,7 @@ impl Shared {
         }
     }
 
-    fn retain(&self) {
+    pub(crate) fn retain(&self) {
         for topic in self.topics.all() {
             for (index, log) in topic.partitions.iter().enumerate() {
                 match log.retain(self.config.retention, SystemTime::now()) {
@@ -180,6 +180,12 @@ impl Server {
             .block_on(tokio::net::TcpListener::bind(shared.config.address))
             .map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
+        if let Some(beside) = other_loopback(address)
+            && let Ok(listener) = runtime.block_on(tokio::net::TcpListener::bind(beside))
+        {
+            let (acceptor, shared) = (acceptor.clone(), Arc::clone(&shared));
+            runtime.spawn(connection::accept(listener, acceptor, shared));
+        }
         runtime.spawn(connection::accept(listener, acceptor, Arc::clone(&shared)));
         runtime.spawn(keep_house(Arc::clone(&shared)));
         Ok(Self {
@@ -224,6 +230,13 @@ impl Drop for Server {
     fn drop(&mut self) {
         self.end();
     }
+}
+
+/// The other address that `localhost` may mean. Listening there is a courtesy to clients that try it first and complain
+/// when nobody answers; a machine without it, or somebody else there, is no error.
+fn other_loopback(address: SocketAddr) -> Option<SocketAddr> {
+    let usual = address.ip() == std::net::Ipv4Addr::LOCALHOST;
+    usual.then(|| (std::net::Ipv6Addr::LOCALHOST, address.port()).into())
 }
 
 fn open(config: StreamConfig, stopping: watch::Receiver<bool>) -> Result<Shared, StreamError> {
@@ -291,175 +304,4 @@ async fn keep_house(shared: Arc<Shared>) {
             if retain { Instant::now() } else { retained },
         );
     }
-}
-
-/// The server's use from within its process: the same topics, without a client.
-///
-/// All calls block for the file work they do and are not for asynchronous code.
-#[derive(Clone, Debug)]
-pub struct Handle {
-    shared: Arc<Shared>,
-    address: SocketAddr,
-}
-
-impl Handle {
-    /// Where the server listens.
-    pub fn address(&self) -> SocketAddr {
-        self.address
-    }
-
-    /// Creates a topic.
-    ///
-    /// # Errors
-    ///
-    /// When it exists, when name or number of partitions are not allowed, or when the disk refuses.
-    pub fn create_topic(&self, name: &str, partitions: usize) -> Result<(), StreamError> {
-        self.shared.topics.create(name, partitions).map(drop)
-    }
-
-    /// Deletes a topic, its records and what groups have committed for it.
-    ///
-    /// # Errors
-    ///
-    /// When it does not exist or the disk refuses.
-    pub fn delete_topic(&self, name: &str) -> Result<(), StreamError> {
-        self.shared.delete_topic(name)
-    }
-
-    /// All topics and their numbers of partitions, by name.
-    pub fn topics(&self) -> Vec<(String, usize)> {
-        self.shared
-            .topics
-            .all()
-            .iter()
-            .map(|t| (t.name.clone(), t.partitions.len()))
-            .collect()
-    }
-
-    /// Appends records to a partition, as few batches as the size limit allows, and returns the first one's offset.
-    ///
-    /// Readers waiting for them are woken. The records survive as [`Sync`] says.
-    ///
-    /// # Errors
-    ///
-    /// When topic or partition do not exist, a record is too large, `records` is empty, or the disk refuses. Records
-    /// before the one that failed may have been appended.
-    pub fn append(
-        &self,
-        topic: &str,
-        partition: i32,
-        records: &[Record],
-    ) -> Result<i64, StreamError> {
-        let found = self.topic(topic)?;
-        let log = found
-            .partition(partition)
-            .ok_or_else(|| unknown_partition(&found, partition))?;
-        let now = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .unwrap_or_default()
-            .as_millis();
-        let now_ms = i64::try_from(now).unwrap_or(i64::MAX);
-        let mut first = None;
-        for part in parts(records, self.shared.config.limits.message_bytes) {
-            let appended = log
-                .append(&build(part, now_ms))
-                .map_err(|e| append_error(topic, partition, &e))?;
-            first = first.or(Some(appended.offset));
-        }
-        first.ok_or_else(|| append_error(topic, partition, &"there are no records"))
-    }
-
-    /// The offset of the first record kept, and the offset the next one gets.
-    ///
-    /// # Errors
-    ///
-    /// When topic or partition do not exist.
-    pub fn offsets(&self, topic: &str, partition: i32) -> Result<(i64, i64), StreamError> {
-        let found = self.topic(topic)?;
-        let log = found
-            .partition(partition)
-            .ok_or_else(|| unknown_partition(&found, partition))?;
-        Ok(log.range())
-    }
-
-    /// How far a group has read a partition: the offset of the next record it wants.
-    pub fn committed(&self, group: &str, topic: &str, partition: i32) -> Option<i64> {
-        let offsets = self
-            .shared
-            .offsets
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        offsets.get(group, topic, partition).map(|c| c.offset)
-    }
-
-    /// Bytes a topic takes on disk.
-    ///
-    /// # Errors
-    ///
-    /// When the topic does not exist.
-    pub fn size(&self, topic: &str) -> Result<u64, StreamError> {
-        Ok(self
-            .topic(topic)?
-            .partitions
-            .iter()
-            .map(crate::log::Log::size)
-            .sum())
-    }
-
-    /// Drops what is beyond the retention now, not at the next half minute.
-    pub fn retain(&self) {
-        self.shared.retain();
-    }
-
-    /// Forces everything appended so far to the disk.
-    pub fn sync(&self) {
-        self.shared.sync();
-    }
-
-    /// Connections now open.
-    pub fn connections(&self) -> usize {
-        self.shared.connections.load(Ordering::Acquire)
-    }
-
-    fn topic(&self, name: &str) -> Result<Arc<Topic>, StreamError> {
-        self.shared
-            .topics
-            .get(name)
-            .ok_or_else(|| StreamError::UnknownTopic(name.to_owned()))
-    }
-}
-
-fn unknown_partition(topic: &Topic, partition: i32) -> StreamError {
-    let partitions = topic.partitions.len();
-    StreamError::UnknownPartition {
-        topic: topic.name.clone(),
-        partition,
-        partitions,
-    }
-}
-
-fn append_error(topic: &str, partition: i32, reason: &dyn std::fmt::Display) -> StreamError {
-    StreamError::Append {
-        topic: topic.to_owned(),
-        partition,
-        reason: reason.to_string(),
-    }
-}
-
-/// Cuts records into runs that fit a batch of at most `limit` bytes; a record alone may exceed it.
-fn parts(records: &[Record], limit: usize) -> Vec<&[Record]> {
-    let mut parts = Vec::new();
-    let (mut begin, mut size) = (0, 0);
-    for (i, record) in records.iter().enumerate() {
-        let bound = record.size_bound();
-        if i > begin && size + bound + crate::batch::HEADER > limit {
-            parts.push(&records[begin..i]);
-            (begin, size) = (i, 0);
-        }
-        size += bound;
-    }
-    if begin < records.len() {
-        parts.push(&records[begin..]);
-    }
-    parts
 }

@@ -137,9 +137,19 @@ impl Session {
         let host = config
             .advertised_host
             .clone()
-            .unwrap_or_else(|| canonical(self.local.ip()).to_string());
+            .unwrap_or_else(|| self.told_ip().to_string());
         let port = config.advertised_port.unwrap_or(self.local.port());
         (StrBytes::from_string(host), i32::from(port))
+    }
+
+    /// The address that this client reached, in the form that every client understands.
+    fn told_ip(&self) -> IpAddr {
+        let ip = canonical(self.local.ip());
+        let listens = self.shared.config.address.ip();
+        if ip.is_loopback() && listens.is_loopback() {
+            return listens;
+        }
+        ip
     }
 
     /// Waits for `work`, unless the client hangs up or the server stops.

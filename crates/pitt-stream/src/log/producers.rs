@@ -131,7 +131,7 @@ fn after(sequence: i32) -> i32 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::batch::{Record, build};
+    use crate::record::{Record, build};
 
     fn batch(epoch: i16, sequence: i32, records: usize) -> BatchHeader {
         let bytes = build(&vec![Record::new("x"); records], 0);

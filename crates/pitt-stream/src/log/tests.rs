@@ -6,8 +6,8 @@ use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 use super::*;
-use crate::batch::{Record, build};
 use crate::config::Retention;
+use crate::record::{Record, build};
 
 fn settings(segment_bytes: u64) -> LogSettings {
     LogSettings {
