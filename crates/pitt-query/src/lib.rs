@@ -28,5 +28,5 @@ mod suggest;
 pub use catalog::{Catalog, Catalogs};
 pub use completion::{Completion, NameKind, completions, functions_markdown};
 pub use error::{FilterError, FilterProblem, Place, QueryError};
-pub use filter::{Disabled, Filter, FilterSet, Needs, Surveys, Verdict};
+pub use filter::{Disabled, Failure, Filter, FilterSet, Judgement, Needs, Surveys, Verdict};
 pub use sql::{DataFile, Engine, Limits, OutputFormat, Rows, TableSource, write_rows};

@@ -10,13 +10,14 @@ use std::sync::Arc;
 
 use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use datafusion::common::tree_node::{Transformed, TreeNode};
-use datafusion::common::{DFSchema, DataFusionError};
+use datafusion::common::{DFSchema, DataFusionError, ScalarValue};
 use datafusion::execution::session_state::SessionState;
 use datafusion::logical_expr::simplify::SimplifyContext;
 use datafusion::logical_expr::{Expr as Planned, Operator};
 use datafusion::optimizer::simplify_expressions::ExprSimplifier;
 use datafusion::physical_expr::expressions::{
-    BinaryExpr, CastExpr, Column, InListExpr, IsNotNullExpr, IsNullExpr, LikeExpr, Literal, NotExpr,
+    BinaryExpr, CastExpr, Column, InListExpr, IsNotNullExpr, IsNullExpr, LikeExpr, Literal,
+    NegativeExpr, NotExpr,
 };
 use datafusion::physical_expr::{PhysicalExpr, ScalarFunctionExpr, split_conjunction};
 use datafusion::sql::sqlparser::ast::{Expr, ExprWithAlias};
@@ -61,7 +62,7 @@ pub(crate) struct Part {
     pub(crate) schema: SchemaRef,
     /// Call slots among the inputs.
     pub(crate) calls: Vec<usize>,
-    /// Whether an alert can make it fail (division of whole numbers, conversion of text): evaluated last, row by row
+    /// Whether an alert can make it fail (arithmetic of whole numbers, conversion of text): evaluated last, row by row
     /// at worst.
     pub(crate) fallible: bool,
     cost: u32,
@@ -85,18 +86,20 @@ pub(crate) struct Plan {
     pub(crate) calls: Vec<CallSlot>,
     pub(crate) parts: Vec<Part>,
     pub(crate) filters: Vec<PlannedFilter>,
+    /// Filters that this schema cannot serve, and why.
+    pub(crate) refused: Vec<(usize, String)>,
     /// Flat table of the column slots.
     pub(crate) flat: SchemaRef,
 }
 
-/// Compiles; gives the plan and the filters that this schema cannot serve, with the reason.
+/// Compiles.
 pub(crate) fn compile(
     filters: &[(usize, &Filter)],
     batch: &SchemaRef,
     known: &SchemaRef,
     catalogs: &Catalogs,
     state: &SessionState,
-) -> (Plan, Vec<(usize, String)>) {
+) -> Plan {
     let mut refused = Vec::new();
     let mut checked = Vec::new();
     let mut used = Used::new();
@@ -115,7 +118,8 @@ pub(crate) fn compile(
             refused.push((filter, plain_message(&error)));
         }
     }
-    (builder.plan, refused)
+    builder.plan.refused = refused;
+    builder.plan
 }
 
 struct Builder<'a> {
@@ -152,6 +156,7 @@ impl<'a> Builder<'a> {
             calls: Vec::new(),
             parts: Vec::new(),
             filters: Vec::new(),
+            refused: Vec::new(),
             flat: Arc::clone(&schema),
         };
         let flat = DFSchema::try_from(schema).unwrap_or_else(|_| DFSchema::empty());
@@ -317,7 +322,37 @@ pub(crate) fn physical(
         .build();
     let simplifier = ExprSimplifier::new(context);
     let coerced = simplifier.coerce(bound.data, flat)?;
-    state.create_physical_expr(simplifier.simplify(coerced)?, flat)
+    checked(
+        state.create_physical_expr(simplifier.simplify(coerced)?, flat)?,
+        flat.as_arrow(),
+    )
+}
+
+/// Makes sums, differences, products and signs of whole numbers fail instead of wrapping around.
+fn checked(
+    expr: Arc<dyn PhysicalExpr>,
+    schema: &Schema,
+) -> Result<Arc<dyn PhysicalExpr>, DataFusionError> {
+    let checked = expr.transform_up(|node| {
+        if !node.data_type(schema)?.is_integer() {
+            return Ok(Transformed::no(node));
+        }
+        if let Some(negative) = downcast::<NegativeExpr>(&node) {
+            let zero = ScalarValue::new_zero(&node.data_type(schema)?)?;
+            let (zero, arg) = (Arc::new(Literal::new(zero)), Arc::clone(negative.arg()));
+            let difference = BinaryExpr::new(zero, Operator::Minus, arg);
+            return Ok(Transformed::yes(Arc::new(
+                difference.with_fail_on_overflow(true),
+            )));
+        }
+        match downcast::<BinaryExpr>(&node) {
+            Some(binary) => Ok(Transformed::yes(Arc::new(
+                binary.clone().with_fail_on_overflow(true),
+            ))),
+            None => Ok(Transformed::no(node)),
+        }
+    })?;
+    Ok(checked.data)
 }
 
 /// A call of a function of ours whose arguments are all columns or constants.
@@ -380,8 +415,15 @@ fn downcast<T: 'static>(expr: &Arc<dyn PhysicalExpr>) -> Option<&T> {
 /// Whether some value of the inputs can make the evaluation fail. Unknown kinds of nodes count as fallible.
 fn is_fallible(expr: &Arc<dyn PhysicalExpr>, schema: &Schema) -> bool {
     let this = if let Some(binary) = downcast::<BinaryExpr>(expr) {
-        let divides = matches!(binary.op(), Operator::Divide | Operator::Modulo);
-        divides && !expr.data_type(schema).is_ok_and(|t| t.is_floating())
+        let computes = matches!(
+            binary.op(),
+            Operator::Plus
+                | Operator::Minus
+                | Operator::Multiply
+                | Operator::Divide
+                | Operator::Modulo
+        );
+        computes && !expr.data_type(schema).is_ok_and(|t| t.is_floating())
     } else if let Some(cast) = downcast::<CastExpr>(expr) {
         !widens(
             &cast.expr().data_type(schema).unwrap_or(DataType::Null),

@@ -12,7 +12,7 @@ use datafusion::prelude::{SessionConfig, SessionContext};
 
 use super::Filter;
 use super::columns::Surveys;
-use super::evaluate::Evaluation;
+use super::evaluate::{Evaluation, Outcome};
 use super::plan::{Plan, compact, compile, physical};
 use super::text::{OutputColumn, Projection};
 use crate::catalog::Catalogs;
@@ -26,6 +26,26 @@ pub struct Verdict {
     pub filter: usize,
     /// The rows, ascending.
     pub rows: Vec<u32>,
+}
+
+/// What a set makes of one batch.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Judgement {
+    /// Rows taken.
+    pub verdicts: Vec<Verdict>,
+    /// Filters that failed; their verdicts hold rows before the failing one alone.
+    pub failures: Vec<Failure>,
+}
+
+/// A filter that failed on a batch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failure {
+    /// Which filter, by its place in the set.
+    pub filter: usize,
+    /// The first row that failed; 0 when the filter fits no alert of this batch's schema.
+    pub row: u32,
+    /// What went wrong, and at which alert.
+    pub why: Disabled,
 }
 
 /// Why a filter was switched off.
@@ -140,28 +160,63 @@ impl FilterSet {
     /// Evaluates every filter for a survey's batch, and gives the rows each takes.
     ///
     /// A filter that fails on an alert takes the rows before it, is switched off ([`FilterSet::disabled`]) and is
-    /// skipped from then on; the others are not affected.
+    /// skipped from then on; the others are not affected. For batches that come in order; see [`FilterSet::judge`].
     pub fn evaluate(&self, survey: &str, records: &RecordBatch) -> Vec<Verdict> {
+        let judgement = self.judge(survey, records);
+        for failure in judgement.failures {
+            self.switch_off(failure.filter, failure.why);
+        }
+        judgement.verdicts
+    }
+
+    /// Evaluates like [`FilterSet::evaluate`], but leaves it to the caller to switch off what failed.
+    ///
+    /// For batches that several threads evaluate in no order: what a filter takes must end at the first alert that it fails
+    /// on, and which that is shows only when the batches are put in order again.
+    pub fn judge(&self, survey: &str, records: &RecordBatch) -> Judgement {
         let plan = self.plan(survey, records.schema_ref());
         let mut evaluation = Evaluation::new(&plan, records);
-        let mut verdicts = Vec::new();
+        let mut judgement = Judgement::default();
+        let why = |reason: &str, row: usize| Disabled {
+            reason: reason.to_owned(),
+            survey: survey.to_owned(),
+            alert_id: alert_id(records, row),
+        };
+        for (filter, reason) in &plan.refused {
+            let alert_id = None;
+            judgement.failures.push(Failure {
+                filter: *filter,
+                row: 0,
+                why: Disabled {
+                    alert_id,
+                    ..why(reason, 0)
+                },
+            });
+        }
         for planned in &plan.filters {
-            if self.disabled[planned.filter].get().is_some() {
+            let filter = planned.filter;
+            if self.is_off(filter) {
                 continue;
             }
-            let outcome = evaluation.run(planned);
-            if let Some((reason, row)) = outcome.failure {
-                let alert_id = row.and_then(|row| alert_id(records, row));
-                self.disable(planned.filter, survey, reason, alert_id);
+            let Outcome { rows, failure } = evaluation.run(planned);
+            if let Some((reason, row)) = failure {
+                let why = why(&reason, row.unwrap_or(0));
+                // A batch has far fewer than 2^32 rows.
+                let row = row.unwrap_or(0) as u32;
+                judgement.failures.push(Failure { filter, row, why });
             }
-            if !outcome.rows.is_empty() {
-                verdicts.push(Verdict {
-                    filter: planned.filter,
-                    rows: outcome.rows,
-                });
+            if !rows.is_empty() {
+                judgement.verdicts.push(Verdict { filter, rows });
             }
         }
-        verdicts
+        judgement
+            .failures
+            .retain(|failure| !self.is_off(failure.filter));
+        judgement
+    }
+
+    fn is_off(&self, filter: usize) -> bool {
+        self.disabled[filter].get().is_some()
     }
 
     /// The output of a filter for rows it took: its `SELECT` columns, or the common ones for a bare predicate.
@@ -225,27 +280,22 @@ impl FilterSet {
             .collect()
     }
 
-    /// A filter that cannot be compiled for a schema: one for any survey passes over a survey nobody announced.
-    fn refuse(&self, filter: usize, survey: &str, reason: String) {
+    /// Whether a filter that a schema cannot serve has failed: one for any survey passes over a survey nobody announced.
+    fn fails(&self, filter: usize, survey: &str, reason: &str) -> bool {
         let for_any = self.filters[filter].header().survey.is_none();
-        if for_any && self.surveys.get(survey).is_none() {
-            let mut skipped = self.skipped.lock().unwrap_or_else(PoisonError::into_inner);
-            skipped.insert((filter, survey.to_string()), reason);
-        } else {
-            self.disable(filter, survey, reason, None);
+        if !for_any || self.surveys.get(survey).is_some() {
+            return true;
         }
+        let mut skipped = self.skipped.lock().unwrap_or_else(PoisonError::into_inner);
+        skipped.insert((filter, survey.to_string()), reason.to_owned());
+        false
     }
 
-    fn disable(&self, filter: usize, survey: &str, reason: String, alert_id: Option<i64>) {
-        let disabled = Disabled {
-            reason,
-            survey: survey.to_string(),
-            alert_id,
-        };
+    /// Switches a filter off; the first reason stands.
+    pub fn switch_off(&self, filter: usize, why: Disabled) {
         let name = self.filters[filter].name();
-        let told = format!("filter `{name}` is switched off: {}", disabled.reason);
-        // Another thread may have been first; its reason stands.
-        if self.disabled[filter].set(disabled).is_ok() {
+        let told = format!("filter `{name}` is switched off: {}", why.reason);
+        if self.disabled[filter].set(why).is_ok() {
             tracing::error!("{told}");
         }
     }
@@ -276,10 +326,9 @@ impl FilterSet {
         let known = known
             .get(survey)
             .map_or_else(|| Arc::clone(schema), Arc::clone);
-        let (plan, refused) = compile(&wanted, schema, &known, &self.catalogs, &self.state);
-        for (filter, reason) in refused {
-            self.refuse(filter, survey, reason);
-        }
+        let mut plan = compile(&wanted, schema, &known, &self.catalogs, &self.state);
+        plan.refused
+            .retain(|(filter, reason)| self.fails(*filter, survey, reason));
         let plan = Arc::new(plan);
         let mut plans = self.plans.write().unwrap_or_else(PoisonError::into_inner);
         let of_survey = plans.entry(survey.to_string()).or_default();

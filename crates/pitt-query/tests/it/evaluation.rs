@@ -100,6 +100,28 @@ fn guards_a_division_and_switches_off_an_unguarded_one() {
 }
 
 #[test]
+fn whole_numbers_do_not_wrap_around() {
+    let alerts = faint_and_bright();
+    let huge = i64::MAX;
+    for (text, row) in [
+        (format!("alert_id + {} > 0", huge - 1), 1),
+        (format!("-alert_id - {} < 0", huge - 1), 2),
+        (format!("alert_id * {} > 0", huge / 2), 2),
+    ] {
+        let filter = check(&format!("-- survey: ztf\n{text}")).unwrap();
+        let set = FilterSet::compile(vec![filter], &surveys(), &Catalogs::new()).unwrap();
+        let judged = set.judge("ztf", &ztf(&alerts));
+        let failure = &judged.failures[0];
+        assert_eq!(failure.row, row, "{text}");
+        assert_eq!(failure.why.alert_id, Some(i64::from(row) + 1));
+        assert!(failure.why.reason.contains("verflow"), "{failure:?}");
+        assert_eq!(judged.verdicts[0].rows, (0..row).collect::<Vec<_>>());
+        assert!(set.disabled().is_empty(), "the caller decides");
+    }
+    assert_eq!(taken("alert_id + 1 = 2 OR -alert_id = -3", &alerts), [0, 2]);
+}
+
+#[test]
 fn skips_filters_of_another_survey_and_runs_those_of_any() {
     let alerts = faint_and_bright();
     let filters = vec![
