@@ -71,13 +71,13 @@ class SmallAlerts:
         fastavro.schemaless_writer(
             out, self.schema, record | empty | {"diaSourceId": FIRST_ID, "diaSource": source}, strict=True)
         datum = out.getvalue()
-        assert datum.count(_avro_long(FIRST_ID)) == 2, "an alert's id stands twice in it"
+        assert datum.count(avro_long(FIRST_ID)) == 2, "an alert's id stands twice in it"
         return struct.pack(">bI", 0, schema_id) + datum
 
     def packet(self, alert_id: int) -> bytes:
         """The packet of the alert with that id: always the same bytes."""
         template = self._templates[alert_id % TEMPLATES]
-        return template.replace(_avro_long(FIRST_ID), _avro_long(alert_id))
+        return template.replace(avro_long(FIRST_ID), avro_long(alert_id))
 
     @staticmethod
     def matches(alert_id: int) -> bool:
@@ -85,7 +85,7 @@ class SmallAlerts:
         return alert_id % TEMPLATES % 2 == 1
 
 
-def _avro_long(value: int) -> bytes:
+def avro_long(value: int) -> bytes:
     """A non-negative number as Avro writes it: zigzag, seven bits a byte."""
     value <<= 1
     out = bytearray()
@@ -116,7 +116,7 @@ class Sender:
             "bootstrap.servers": servers, "enable.idempotence": True, "linger.ms": 5, "log_level": 0,
             "message.timeout.ms": 300_000, "compression.type": "lz4",
         })
-        self._topic, self._alerts, self._next, self._poison = topic, alerts, first, poison
+        self._topic, self._alerts, self.next_id, self._poison = topic, alerts, first, poison
         self._draw = random.Random(seed)
         self._failed: list[str] = []
         self.sent = Sent()
@@ -124,8 +124,8 @@ class Sender:
     def send(self, count: int) -> None:
         """Sends the next `count` alerts, one poisoned in `1 / poison`."""
         for _ in range(count):
-            alert_id = self._next
-            self._next += 1
+            alert_id = self.next_id
+            self.next_id += 1
             packet = self._alerts.packet(alert_id)
             if self._draw.random() < self._poison:
                 self._produce(poisoned(packet, self._draw), None)
