@@ -9,6 +9,7 @@ use arrow_array::{Array, ArrayRef, BinaryArray, Int64Array, RecordBatch, StringA
 use arrow_schema::SchemaRef;
 use bytes::Bytes;
 
+use crate::archive::Archive;
 use crate::delta::TableFile;
 use crate::error::ArchiveError;
 use crate::read;
@@ -24,6 +25,33 @@ pub(crate) struct BookRow {
     wire_id: Option<i64>,
     json: Option<String>,
     bytes: Option<Bytes>,
+}
+
+/// A writer's schema that the archive has seen.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredSchema {
+    /// Its fingerprint, 32 hexadecimal digits.
+    pub fingerprint: String,
+    /// The id that packets named it by; `None` when they brought it themselves.
+    pub wire_id: Option<u32>,
+    /// Its JSON as found.
+    pub json: Arc<str>,
+}
+
+impl Archive {
+    /// Every writer's schema that packets came with, once for each id, also those that the next commit will write down.
+    /// In order of fingerprint and id.
+    pub fn schemas(&self) -> Vec<StoredSchema> {
+        let book = self.inner.book();
+        let stored = |(fingerprint, wire_id, json): (&str, Option<i64>, Arc<str>)| StoredSchema {
+            fingerprint: fingerprint.to_owned(),
+            wire_id: wire_id.and_then(|id| u32::try_from(id).ok()),
+            json,
+        };
+        let mut schemas: Vec<StoredSchema> = book.schemas().map(stored).collect();
+        schemas.sort_by(|a, b| (&a.fingerprint, a.wire_id).cmp(&(&b.fingerprint, b.wire_id)));
+        schemas
+    }
 }
 
 /// What `schemas` holds, and what waits for the next commit.
