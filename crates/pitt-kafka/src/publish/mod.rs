@@ -6,20 +6,24 @@
 //! after it: nothing is left out, nothing is seen twice. Without transactions the cursor follows the messages, and what lies
 //! between the two can come twice after a crash ([`Transport::Plain`]).
 //!
-//! Everything that can go wrong is one of five [`Failure`]s, and the publisher lives through all but one: when a newer one
+//! Everything that can go wrong is one of four [`Failure`]s, and the publisher lives through all but one: when a newer one
 //! with the same id is at work, it stops.
 
+mod connection;
 mod cursor;
+mod lookup;
 mod murmur;
 mod output;
-mod producer;
 mod publisher;
+#[cfg(test)]
+mod tests;
 mod topic;
 
 use std::sync::Arc;
 
 use bytes::Bytes;
 
+pub use connection::Connection;
 pub use cursor::Cursor;
 pub use output::{Output, Transport};
 pub use publisher::{Backoff, Progress, Publisher};
@@ -76,10 +80,7 @@ pub enum Failure {
         /// Why not.
         detail: String,
     },
-    /// Nothing of it counts; it can be done again with the same producer once it is aborted.
-    #[error("{0}")]
-    Abort(String),
-    /// The producer is of no more use, or nobody answers: another one can be made.
+    /// Nobody answers, or the transaction must be given up: nothing of it counts, and another producer can be made.
     #[error("{0}")]
     Broken(String),
     /// A newer producer with the same id is at work.
@@ -94,13 +95,20 @@ pub enum Failure {
 pub trait Producer {
     /// Readies it, ends what another one with this id left open, and gives the cursor that was committed last.
     fn open(&mut self) -> Result<Option<Cursor>, Failure>;
+    /// Why a message will never be taken, as far as that can be told beforehand.
+    ///
+    /// # Errors
+    /// The reason.
+    fn check(&self, _message: &Outgoing) -> Result<(), String> {
+        Ok(())
+    }
     /// Begins a batch.
     fn begin(&mut self) -> Result<(), Failure>;
     /// Hands a message over; it may be on its way for longer.
     fn send(&mut self, message: &Outgoing) -> Result<(), Failure>;
     /// Waits until all are there, and makes them and the cursor visible.
     fn commit(&mut self, cursor: &Cursor) -> Result<(), Failure>;
-    /// Takes back everything since `begin`.
+    /// Takes back everything since `begin`; only after [`Failure::Refused`].
     fn abort(&mut self) -> Result<(), Failure>;
 }
 

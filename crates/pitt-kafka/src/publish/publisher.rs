@@ -121,30 +121,18 @@ impl<C: Connect, F: Feed> Publisher<C, F> {
         if self.cursor.is_none() {
             self.cursor = Some(self.opened(producer.open()?));
         }
-        loop {
-            let cursor = self.cursor.clone().unwrap_or_default();
-            let place = Some(cursor.place.as_str()).filter(|place| !place.is_empty());
-            let mut batch = self.feed.after(place).map_err(Failure::Broken)?;
-            let Some(place) = batch.place.take() else {
-                return Ok(Progress::Idle);
-            };
-            match Self::deliver(producer, &mut batch, &cursor, place) {
-                Ok(next) => {
-                    self.feed.published(&next);
-                    self.cursor = Some(next);
-                    let counts = counts(&batch);
-                    return Ok(Progress::Published { counts });
-                }
-                Err(Failure::Abort(why)) => {
-                    tracing::debug!(why, "transaction aborted, again from the cursor");
-                    producer.abort()?;
-                    // What was committed is asked for, not remembered.
-                    self.cursor = Some(self.opened(producer.open()?));
-                    return Err(Failure::Abort(why));
-                }
-                Err(failure) => return Err(failure),
-            }
-        }
+        let cursor = self.cursor.clone().unwrap_or_default();
+        let place = Some(cursor.place.as_str()).filter(|place| !place.is_empty());
+        let mut batch = self.feed.after(place).map_err(Failure::Broken)?;
+        let Some(place) = batch.place.take() else {
+            return Ok(Progress::Idle);
+        };
+        let next = Self::deliver(producer, &mut batch, &cursor, place)?;
+        self.feed.published(&next);
+        self.cursor = Some(next);
+        Ok(Progress::Published {
+            counts: counts(&batch),
+        })
     }
 
     /// Sends a batch and commits; messages that are refused leave it.
@@ -154,21 +142,20 @@ impl<C: Connect, F: Feed> Publisher<C, F> {
         cursor: &Cursor,
         place: String,
     ) -> Result<Cursor, Failure> {
+        let mut index = 0;
+        while let Some(message) = batch.messages.get(index) {
+            match producer.check(message) {
+                Ok(()) => index += 1,
+                Err(detail) => leave_out(batch, index, &detail),
+            }
+        }
         loop {
             let refused = batch.refused.iter().map(AsRef::as_ref);
             let next = cursor.followed_by(place.clone(), batch.messages.len(), refused);
             match Self::transaction(producer, batch, &next) {
                 Ok(()) => return Ok(next),
                 Err(Failure::Refused { index, detail }) if index < batch.messages.len() => {
-                    let message = batch.messages.remove(index);
-                    tracing::error!(
-                        topic = &*message.topic,
-                        filter = &*message.label,
-                        bytes = message.value.len(),
-                        detail,
-                        "a message cannot be published and is left out"
-                    );
-                    batch.refused.push(message.label);
+                    leave_out(batch, index, &detail);
                     producer.abort()?;
                 }
                 Err(failure) => return Err(failure),
@@ -205,9 +192,10 @@ impl<C: Connect, F: Feed> Publisher<C, F> {
 
     fn recover(&mut self, failure: Failure) -> Progress {
         let first = self.pause.is_none();
-        // Without a producer the cursor is read again: whether the last commit came through is only known over there.
-        self.producer = None;
-        self.known = self.cursor.take().or(self.known.take());
+        // The next producer ends what this one left open and reads the cursor: whether the last commit came through is only
+        // known over there.
+        let remembered = self.cursor.take().filter(|cursor| !cursor.place.is_empty());
+        self.known = remembered.or(self.known.take());
         match failure {
             Failure::Fenced(why) => {
                 self.fenced = Some(why.clone());
@@ -223,9 +211,9 @@ impl<C: Connect, F: Feed> Publisher<C, F> {
             }
             _ => {}
         }
-        let pause = self.pause.map_or(self.backoff.first, |last| {
-            (last * 2).min(self.backoff.most)
-        });
+        let pause = self
+            .pause
+            .map_or(self.backoff.first, |last| (last * 2).min(self.backoff.most));
         self.pause = Some(pause);
         Progress::Waiting {
             pause,
@@ -233,6 +221,18 @@ impl<C: Connect, F: Feed> Publisher<C, F> {
             first,
         }
     }
+}
+
+fn leave_out(batch: &mut Batch, index: usize, detail: &str) {
+    let message = batch.messages.remove(index);
+    tracing::error!(
+        topic = &*message.topic,
+        label = &*message.label,
+        bytes = message.value.len(),
+        detail,
+        "a message cannot be published and is left out"
+    );
+    batch.refused.push(message.label);
 }
 
 fn counts(batch: &Batch) -> Vec<(Arc<str>, u64)> {
