@@ -46,6 +46,8 @@ pub enum Command {
     Demo(Demo),
     /// Run the broker: read alerts, filter them, archive them
     Run(Run),
+    /// Fetch nights of ZTF's public archive
+    Download(Download),
     /// List the nights in the archive
     Ls(Ls),
     /// Show every value of one alert, with units
@@ -68,6 +70,8 @@ pub enum Command {
     Quarantine(Quarantine),
     /// Write made-up ZTF and LSST packets to a folder
     Simulate(Simulate),
+    /// Serve alerts as a Kafka-compatible stream, with nothing to install
+    Stream(Box<Stream>),
     /// Catalogs that filters match against
     #[command(subcommand)]
     Catalog(Catalog),
@@ -119,6 +123,42 @@ pub struct Run {
     #[arg(long)]
     pub follow: bool,
     /// Print the counts as JSON at the end
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `pitt download`
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  \
+    pitt download                              the newest night with alerts\n  \
+    pitt download --night 20181129             that night\n  \
+    pitt download --night 20181101..20181107   all nights of a week\n  \
+    pitt download --list                       what there is, and what is here\n\n\
+    A night is 5 to 70 GB. Ctrl-C stops cleanly; the same command goes on at the byte where it stood.\n\
+    Packets go straight into the archive; the tarball is removed once they are in it, unless --keep names a folder.")]
+pub struct Download {
+    /// So many nights, the newest first
+    #[arg(long, default_value_t = 1, value_name = "N", conflicts_with = "night")]
+    pub nights: usize,
+    /// Night YYYYMMDD, or range YYYYMMDD..YYYYMMDD (may be given more than once)
+    #[arg(long, value_name = "NIGHT")]
+    pub night: Vec<String>,
+    /// Only list the nights
+    #[arg(long)]
+    pub list: bool,
+    /// Only say what would be fetched
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Folder in which to keep the tarballs
+    #[arg(long, value_name = "DIR")]
+    pub keep: Option<PathBuf>,
+    /// Begin even if the disk seems too small
+    #[arg(long)]
+    pub force: bool,
+    /// Address of the archive [default: https://ztf.uw.edu/alerts/public/, or PITT_ARCHIVE_URL]
+    #[arg(long, value_name = "URL")]
+    pub url: Option<String>,
+    /// Print JSON
     #[arg(long)]
     pub json: bool,
 }
@@ -224,6 +264,28 @@ pub enum Filter {
     Test(FilterTest),
     /// Print the alerts a filter matches
     Run(FilterRun),
+    /// List filters that failed while running, and were switched off
+    Off(FilterOff),
+    /// Let filters that were switched off run again
+    On(FilterOn),
+}
+
+/// `pitt filter off`
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  pitt filter off --json")]
+pub struct FilterOff {
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `pitt filter on`
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  pitt filter on young_supernova")]
+pub struct FilterOn {
+    /// Names of filters
+    #[arg(value_name = "NAME", required = true)]
+    pub names: Vec<String>,
 }
 
 /// `pitt filter check`
@@ -318,6 +380,9 @@ pub enum Format {
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  pitt verify && echo nothing lost, nothing doubled")]
 pub struct Verify {
+    /// Show every partition of the sources, not only sums and what does not balance
+    #[arg(long)]
+    pub all: bool,
     /// Print JSON
     #[arg(long)]
     pub json: bool,
@@ -387,6 +452,78 @@ pub struct Simulate {
     #[arg(long, default_value_t = 1000, value_name = "N")]
     pub duplicates_per_million: u32,
     /// Print what was written as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `pitt stream`
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  \
+    pitt stream --topic ztf-stream                            an empty topic, ready to write to\n  \
+    pitt stream --topic ztf-stream --from nights/ --rate 100  packets of a folder, 100 a second\n  \
+    pitt stream --topic ztf-stream --from archive --speedup 60   an hour of the sky in a minute\n  \
+    pitt stream --topic ztf-stream --from simulator           made-up alerts\n\n\
+    Read it with KafkaConsumer('ztf-stream', bootstrap_servers=['localhost:9092']), or any client of Apache Kafka.\n\
+    Ctrl-C ends it; the same command goes on where it stood. One node without replication: docs/stream.md.")]
+pub struct Stream {
+    /// Topic to serve and send to
+    #[arg(long, value_name = "NAME")]
+    pub topic: String,
+    /// Folder of packets, packet file or tarball; `archive`; or `simulator` [default: nothing is sent]
+    #[arg(long, value_name = "WHERE")]
+    pub from: Option<PathBuf>,
+    /// Alerts a second [default: as fast as possible]
+    #[arg(long, value_name = "N", conflicts_with = "speedup")]
+    pub rate: Option<f64>,
+    /// So many times as fast as the telescope took them; days between nights are not waited for
+    #[arg(long, value_name = "X")]
+    pub speedup: Option<f64>,
+    /// Address to serve on; loopback unless another is given
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:9092")]
+    pub listen: String,
+    /// Host, or host:port, that clients are told to connect to [default: the address they came by]
+    #[arg(long, value_name = "HOST")]
+    pub advertise: Option<String>,
+    /// Folder the stream is kept in
+    #[arg(long, value_name = "DIR", default_value = "pitt-stream")]
+    pub folder: PathBuf,
+    /// Partitions of the topic, when it is created [default: 1]
+    #[arg(long, value_name = "N")]
+    pub partitions: Option<u32>,
+    /// How much to keep of each partition: a time (36h, 7d), a size (50GB), or both [default: everything]
+    #[arg(long, value_name = "HOW-MUCH", value_delimiter = ',')]
+    pub retention: Vec<String>,
+    /// Let clients on other machines write, not only read
+    #[arg(long, conflicts_with = "read_only")]
+    pub allow_writes: bool,
+    /// Let no client write, not even on this machine
+    #[arg(long)]
+    pub read_only: bool,
+    /// Who may connect: a file of lines NAME:PASSWORD, with :read behind those who may not write
+    #[arg(long, value_name = "FILE")]
+    pub users: Option<PathBuf>,
+    /// Certificate chain, PEM, to serve TLS
+    #[arg(long, value_name = "FILE", requires = "tls_key")]
+    pub tls_cert: Option<PathBuf>,
+    /// Its private key, PEM
+    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    pub tls_key: Option<PathBuf>,
+    /// Force each message to the disk before it is acknowledged, not once a second
+    #[arg(long)]
+    pub sync: bool,
+    /// With --from simulator: alerts in a night
+    #[arg(long, value_name = "N", default_value_t = USUAL_ALERTS)]
+    pub alerts: u64,
+    /// With --from simulator: which sky
+    #[arg(long, default_value_t = USUAL_SEED)]
+    pub seed: u64,
+    /// With --from simulator: which survey's packets
+    #[arg(long, value_enum, default_value_t = SurveyName::Ztf)]
+    pub survey: SurveyName,
+    /// End when the source has ended, instead of serving on until Ctrl-C
+    #[arg(long, requires = "from")]
+    pub once: bool,
+    /// Print what was sent as JSON at the end
     #[arg(long)]
     pub json: bool,
 }

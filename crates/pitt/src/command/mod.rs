@@ -5,6 +5,7 @@ mod catalog;
 mod cone;
 mod config;
 mod demo;
+mod download;
 mod filter;
 mod light_curve;
 mod ls;
@@ -15,6 +16,7 @@ mod run;
 mod show;
 mod simulate;
 mod stamps;
+mod stream;
 mod verify;
 
 use std::process::ExitCode;
@@ -40,10 +42,13 @@ pub fn run(cli: Cli) -> Result<ExitCode> {
         Command::Stamps(args) => stamps::run(&global, &args),
         Command::Lightcurve(args) => light_curve::run(&global, &args),
         Command::Cone(args) => cone::run(&global, &args),
+        Command::Download(args) => download::run(&global, &args),
         Command::Ls(args) => ls::run(&global, &args),
         Command::Filter(Filter::Check(args)) => filter::check(&global, &args),
         Command::Filter(Filter::Test(args)) => filter::test(&global, &args),
         Command::Filter(Filter::Run(args)) => filter::run(&global, &args),
+        Command::Filter(Filter::Off(args)) => filter::off(&global, &args),
+        Command::Filter(Filter::On(args)) => filter::on(&global, &args),
         Command::Query(args) => query::run(&global, &args),
         Command::Verify(args) => verify::run(&global, &args),
         Command::Catalog(Catalog::Import(args)) => catalog::import(&global, &args),
@@ -51,6 +56,7 @@ pub fn run(cli: Cli) -> Result<ExitCode> {
         Command::Quarantine(Quarantine::List(args)) => quarantine::list(&global, &args),
         Command::Quarantine(Quarantine::Retry(args)) => quarantine::retry(&global, &args),
         Command::Simulate(args) => simulate::run(&args),
+        Command::Stream(args) => stream::run(&global, &args),
         Command::Config(ConfigCommand::Show(args)) => config::show(&global, &args),
         Command::Config(ConfigCommand::Check(args)) => config::check(&global, &args),
         Command::Bench(args) => bench::run(&args),
@@ -82,7 +88,7 @@ pub fn exit_code(error: &anyhow::Error) -> ExitCode {
 pub fn told(error: &anyhow::Error) -> String {
     let mut text = String::new();
     for cause in error.chain().map(ToString::to_string) {
-        if text.ends_with(&cause) {
+        if text.contains(&cause) {
             continue;
         }
         if !text.is_empty() {
@@ -136,5 +142,9 @@ mod tests {
             .context("cannot write: disk full")
             .unwrap_err();
         assert_eq!(told(&error), "cannot write: disk full");
+        let error = Err::<(), _>(anyhow!("disk full"))
+            .context("cannot write: disk full (make room)")
+            .unwrap_err();
+        assert_eq!(told(&error), "cannot write: disk full (make room)");
     }
 }

@@ -3,12 +3,14 @@
 //! Four layers, weakest first: the [embedded file](DEFAULT), the user's file, environment variables `PITT_*`, flags.
 //! Reading settings opens nothing but the file itself. An unknown key is an error that names the nearest known one.
 
+pub mod kafka;
 mod layers;
 
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
+use kafka::KafkaInput;
 use layers::Layers;
 pub use layers::{Entry, Origin};
 
@@ -85,8 +87,12 @@ pub struct Settings {
     pub schema_dir: String,
     /// Address of a schema registry; empty for none.
     pub registry: String,
+    /// Address of ZTF's public nights.
+    pub archive_url: String,
     /// What is read.
     pub source: SourceSettings,
+    /// Streams that are read.
+    pub kafka: Vec<KafkaInput>,
     /// How it is worked on.
     pub pipeline: PipelineSettings,
     /// When it becomes durable.
@@ -185,6 +191,9 @@ impl Config {
             entries: layers.into_entries(),
         };
         config.check_ranges()?;
+        let place = config.entries.iter().find(|entry| entry.key == "kafka");
+        let place = place.map_or_else(String::new, |entry| entry.origin.to_string());
+        kafka::check(&config.settings.kafka, &place)?;
         Ok(config)
     }
 
@@ -254,8 +263,10 @@ impl Config {
             ("archive", !settings.archive.is_empty(), "a folder"),
             (
                 "registry",
-                settings.registry.is_empty() || settings.registry.starts_with("http://"),
-                "http://HOST:PORT",
+                settings.registry.is_empty()
+                    || settings.registry.starts_with("http://")
+                    || settings.registry.starts_with("https://"),
+                "http://HOST:PORT or https://HOST",
             ),
         ];
         match within.into_iter().find(|(_, good, _)| !good) {
@@ -343,7 +354,7 @@ mod tests {
         let error = from_text("\n[pipeline]\nbatch_alerts = 0\n").unwrap_err();
         insta::assert_snapshot!(error, @"pitt.toml, line 3: `pipeline.batch_alerts` is 0, expected 1 to 100000");
         let error = from_text("registry = \"localhost:8081\"\n").unwrap_err();
-        insta::assert_snapshot!(error, @r#"pitt.toml, line 1: `registry` is "localhost:8081", expected http://HOST:PORT"#);
+        insta::assert_snapshot!(error, @r#"pitt.toml, line 1: `registry` is "localhost:8081", expected http://HOST:PORT or https://HOST"#);
     }
 
     #[test]

@@ -8,6 +8,7 @@ fn every_command_has_help_with_an_example() {
     let commands: &[&[&str]] = &[
         &["demo"],
         &["run"],
+        &["download"],
         &["ls"],
         &["show"],
         &["stamps"],
@@ -21,6 +22,7 @@ fn every_command_has_help_with_an_example() {
         &["quarantine", "list"],
         &["quarantine", "retry"],
         &["simulate"],
+        &["stream"],
         &["catalog", "import"],
         &["catalog", "list"],
         &["config", "show"],
@@ -59,6 +61,7 @@ fn the_first_page_names_every_command() {
     verify      Prove from the files that no alert is lost, doubled or altered
     quarantine  What could not be read, and reading it again
     simulate    Write made-up ZTF and LSST packets to a folder
+    stream      Serve alerts as a Kafka-compatible stream, with nothing to install
     catalog     Catalogs that filters match against
     config      Effective settings, and where each came from
     bench       Measure this machine

@@ -5,11 +5,15 @@
     reason = "a test says what it expects by unwrapping"
 )]
 
+mod download;
 mod help;
 mod interrupted;
 mod journey;
+#[path = "../../../pitt-nights/tests/it/server.rs"]
+mod nights_server;
 mod quarantine;
 mod settings;
+mod stream;
 mod verdicts;
 
 use std::path::{Path, PathBuf};
