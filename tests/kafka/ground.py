@@ -146,7 +146,7 @@ class Ground:
         """Settings of a broker that reads `<name>` and publishes to `<name>-real`. `changes` go over them."""
         kafka = {
             "name": "test", "servers": self.stream.servers, "topics": [name], "group": f"pitt-{name}",
-            "start": "earliest", "framing": "confluent",
+            "start": "earliest",
             "settings": {"session.timeout.ms": str(SESSION_MS), "heartbeat.interval.ms": "500"},
         } | changes.pop("kafka", {})
         tables = {

@@ -120,7 +120,7 @@ class Kafka:
     transactions = True
 
     def __init__(self, folder: pathlib.Path, secure: bool = False, heap_mb: int = 512,
-                 for_speed: bool = False):
+                 for_speed: bool = False, extra: dict | None = None):
         self.folder = pathlib.Path(folder)
         self.folder.mkdir(parents=True, exist_ok=True)
         self.heap_mb, self.for_speed = heap_mb, for_speed
@@ -131,6 +131,8 @@ class Kafka:
         self.tls_servers = f"127.0.0.1:{tls}" if secure else None
         self.certificates = Certificates(self.folder / "certificates") if secure else None
         self.process: subprocess.Popen | None = None
+        # Settings that go over the test's own.
+        self._extra = extra or {}
         self._settings = self.folder / "server.properties"
         self._write_settings(plain, controller, sasl, tls)
         self._format()
@@ -232,7 +234,7 @@ class Kafka:
             "broker.heartbeat.interval.ms": 500,
             # Short sessions are asked for by tests that let a member die.
             "group.min.session.timeout.ms": 1000,
-        } | (self._signing_in() if self.sasl_servers else {})
+        } | (self._signing_in() if self.sasl_servers else {}) | self._extra
         self._settings.write_text("".join(f"{key}={value}\n" for key, value in settings.items()))
 
     def _signing_in(self) -> dict:

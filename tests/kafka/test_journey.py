@@ -39,9 +39,9 @@ def members(tarball: pathlib.Path) -> list[bytes]:
         return [night.extractfile(member).read() for member in night if member.name.endswith(".avro")]
 
 
-def settings(ground, topic: str, framing: str, **more) -> Settings:
+def settings(ground, topic: str, **more) -> Settings:
     """A broker of one topic that publishes what passes the test's filter."""
-    changes = {"kafka": {"topics": [topic], "framing": framing, "group": f"pitt-{topic}"}} | more
+    changes = {"kafka": {"topics": [topic], "group": f"pitt-{topic}"}} | more
     return ground.settings(topic, ground.stream.servers, changes)
 
 
@@ -75,11 +75,10 @@ def night(ground, program) -> pathlib.Path:
 def test_simulated_night_of_ztf(ground, night):
     """ZTF's container files from a topic named after the night: archived byte for byte, matches with all values."""
     packets = members(next(night.glob("ztf_public_*.tar.gz")))
-    topic = ground.create("ztf_20260224_programid1", 3) if ground.stream.kind == "pitt stream" else ground.create(
-        f"ztf_20260224_programid1_{time.time_ns()}", 3)
+    topic = ground.create(f"ztf_20260224_{time.time_ns()}", 3)
     ground.create(f"{topic}-real", 2)
     produce(ground.stream.servers, topic, packets)
-    with Broker(ground.folder / "ztf", settings(ground, topic, "container")) as broker:
+    with Broker(ground.folder / "ztf", settings(ground, topic)) as broker:
         broker.wait_until_received(len(packets))
         sent = {record["candid"]: record for record in map(container, packets)}
         passing = {one for one, record in sent.items() if record["candidate"]["drb"] > 0.5}
@@ -100,7 +99,7 @@ def test_real_packets_of_ztf(ground, data):
     bad = [path.read_bytes() for path in sorted((data / "ztf/bad").iterdir()) if path.is_file()]
     topic = ground.create(f"ztf-real-{time.time_ns()}", 2)
     produce(ground.stream.servers, topic, good + bad)
-    with Broker(ground.folder / "ztf", settings(ground, topic, "container")) as broker:
+    with Broker(ground.folder / "ztf", settings(ground, topic)) as broker:
         broker.wait_until_received(len(good) + len(bad))
     found = archived_as_sent(ground, topic, broker.archive)
     ids = {container(packet)["candid"] for packet in good}
@@ -117,7 +116,7 @@ def test_real_packets_of_rubin_with_a_registry(ground, data):
     produce(ground.stream.servers, topic, known)
     with Registry(schemas) as registry:
         registry.open()
-        more = settings(ground, topic, "confluent", registry=registry.address, schema_dir="")
+        more = settings(ground, topic, registry=registry.address, schema_dir="")
         with Broker(ground.folder / "lsst", more) as broker:
             broker.wait_until_received(len(known))
         assert registry.asked > 0
@@ -147,7 +146,7 @@ def test_topics_of_new_nights_are_taken_as_they_appear(ground):
     """A pattern follows the nights: tonight's topic is created while the broker runs."""
     tonight, yesterday = (time.strftime("%Y%m%d", time.gmtime(time.time() - days * 86_400)) for days in (0, 1))
     name = f"nights{time.time_ns()}"
-    kafka = {"topics": [name + "_{night}_programid1"], "nights": 2, "framing": "confluent", "group": name,
+    kafka = {"topics": [name + "_{night}_programid1"], "nights": 2, "group": name,
              "settings": {"topic.metadata.refresh.interval.ms": "1000"}}
     ground.create(f"{name}_{yesterday}_programid1")
     ground.create(f"{name}-real", 2)
@@ -187,7 +186,7 @@ def test_messages_of_ten_megabytes(ground):
     packet = _encoded(record, schema)
     topic = ground.create(f"large-{time.time_ns()}", 1)
     produce(ground.stream.servers, topic, [packet])
-    with Broker(ground.folder / "large", settings(ground, topic, "confluent")) as broker:
+    with Broker(ground.folder / "large", settings(ground, topic)) as broker:
         broker.wait_until_received(1)
     archived_as_sent(ground, topic, broker.archive)
 

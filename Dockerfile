@@ -1,0 +1,34 @@
+# syntax=docker/dockerfile:1
+# Pitt Broker in a container: `docker build -t pitt-broker .`, or `docker compose up` for one beside Apache Kafka.
+
+FROM rust:1.95-slim-bookworm AS build
+# librdkafka is C and is built here (make, a C compiler, OpenSSL's and zlib's headers); the rest is Rust.
+RUN apt-get update \
+ && apt-get install -y --no-install-recommends build-essential pkg-config libssl-dev zlib1g-dev \
+ && rm -rf /var/lib/apt/lists/*
+WORKDIR /source
+COPY . .
+RUN --mount=type=cache,target=/usr/local/cargo/registry \
+    --mount=type=cache,target=/source/target \
+    cargo build --release --locked --package pitt \
+ && strip -o /usr/local/bin/pitt target/release/pitt
+
+FROM debian:bookworm-slim
+RUN apt-get update \
+ && apt-get install -y --no-install-recommends ca-certificates libssl3 zlib1g \
+ && rm -rf /var/lib/apt/lists/* \
+ && useradd --system --uid 10001 --user-group --no-create-home --home-dir /data pitt \
+ && install -d -o pitt -g pitt /data
+COPY --from=build /usr/local/bin/pitt /usr/local/bin/pitt
+COPY examples/filters /etc/pitt/filters
+USER pitt
+WORKDIR /data
+VOLUME /data
+# A container is reached from outside itself: publish the port on 127.0.0.1 of the host, as compose.yaml does.
+ENV PITT_ARCHIVE=/data/archive PITT_FILTERS=/etc/pitt/filters PITT_HTTP_LISTEN=0.0.0.0:8080
+EXPOSE 8080
+# An orderly end commits what was received; after a kill it is read again, which only takes longer.
+STOPSIGNAL SIGTERM
+HEALTHCHECK --interval=15s --timeout=5s --start-period=30s CMD ["pitt", "status"]
+ENTRYPOINT ["pitt"]
+CMD ["run", "-c", "/etc/pitt/pitt.toml"]
