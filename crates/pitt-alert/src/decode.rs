@@ -8,7 +8,7 @@ use bytes::Bytes;
 use crate::avro::container::{self, Codec, MAGIC, SYNC};
 use crate::avro::cursor::Fault;
 use crate::batch::{AlertBatch, Gathering, Origin};
-use crate::packet::Packet;
+use crate::packet::{Packet, told_of_left_out};
 use crate::reason::{Problem, Reason, Rejected};
 use crate::schemas::{SchemaStore, WriterSchema};
 use crate::selection::Selection;
@@ -310,6 +310,9 @@ fn empty() -> Problem {
 }
 
 fn not_avro(bytes: &[u8]) -> Problem {
+    if let Some(told) = told_of_left_out(bytes) {
+        return Problem::new(Reason::TooLarge, format!("not read: {told}"));
+    }
     let start = bytes[..bytes.len().min(24)].escape_ascii();
     let hint = if bytes.starts_with(b"<") {
         " (an error page in place of the packet?)"

@@ -37,7 +37,7 @@ mod survey;
 pub use avro::schema::SchemaError;
 pub use batch::{AlertBatch, Origin};
 pub use decode::{Decoded, Decoder};
-pub use packet::{Packet, Position};
+pub use packet::{Packet, Position, left_out};
 pub use reason::{Reason, Rejected};
 pub use schemas::{SchemaLookupError, SchemaStore, WriterSchema};
 pub use selection::{Selection, SurveyColumns};

@@ -29,7 +29,7 @@ pub enum Reason {
     BadData,
     /// Bytes are left over after the last record: the schema is probably another one.
     TrailingBytes,
-    /// Reading it would take more memory than its size justifies.
+    /// Reading it would take more memory than its size justifies, or it is larger than its source reads.
     TooLarge,
     /// The survey's mapping found no alert id.
     NoAlertId,

@@ -187,6 +187,13 @@ impl Archive {
         }))
     }
 
+    /// Offset that follows the last one committed in a partition of a source, as last read; 0 for one never seen.
+    pub fn committed_offset(&self, partition: &str) -> Result<i64, ArchiveError> {
+        let tables = lock(&self.inner.tables);
+        let next = tables.get(PACKETS).map(|log| log.txn(partition));
+        Ok(next.transpose()?.flatten().unwrap_or(0))
+    }
+
     /// Surveys that have a table of alerts.
     pub fn surveys(&self) -> Vec<String> {
         let tables = lock(&self.inner.tables);

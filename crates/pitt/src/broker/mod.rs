@@ -1,6 +1,7 @@
 //! The broker put together: an archive, filters, and the pipeline between them.
 
 mod store;
+mod switches;
 mod work;
 
 use std::cell::RefCell;
@@ -15,6 +16,7 @@ use pitt_query::{Catalogs, Filter, FilterSet, Surveys};
 
 pub(crate) use store::alert_id;
 pub use store::{ArchiveStore, NoStore};
+pub use switches::{OffList, SwitchedOff};
 pub use work::DecodeAndFilter;
 
 use crate::config::Settings;
@@ -42,6 +44,9 @@ impl Broker {
         let writer = archive.writer()?;
         let catalogs = crate::catalogs::load(archive.folder())?;
         let filters = compile(filters, &filters::known_surveys()?, &catalogs)?;
+        OffList::of(archive.folder()).apply(&filters, |partition| {
+            Ok(archive.committed_offset(partition)?)
+        })?;
         let workers = match settings.pipeline.workers {
             0 => {
                 std::thread::available_parallelism()
@@ -90,6 +95,11 @@ impl Broker {
         Standing(RefCell::new(&mut self.writer))
     }
 
+    /// Where the archive stands by its commits, for sources that ask while they run.
+    pub fn committed(&self) -> Committed {
+        Committed(self.archive.clone())
+    }
+
     /// Runs a source to its end, or until somebody asks to stop; then commits.
     ///
     /// # Errors
@@ -134,6 +144,19 @@ impl Positions for Standing<'_> {
                 partition: partition.to_owned(),
                 source: Box::new(source),
             })
+    }
+}
+
+/// Where the archive stands by its commits; what is on its way is not counted.
+pub struct Committed(Archive);
+
+impl Positions for Committed {
+    fn next_offset(&self, partition: &str) -> Result<i64, SourceError> {
+        let offset = self.0.committed_offset(partition);
+        offset.map_err(|source| SourceError::Archive {
+            partition: partition.to_owned(),
+            source: Box::new(source),
+        })
     }
 }
 

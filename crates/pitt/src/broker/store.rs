@@ -10,6 +10,7 @@ use pitt_alert::{AlertBatch, Decoded, Packet};
 use pitt_archive::{Archive, Match, Writer};
 use pitt_query::FilterSet;
 
+use super::switches::{OffList, Switches};
 use crate::filters;
 use crate::pipeline::{Counters, Hit, Store};
 
@@ -19,19 +20,22 @@ pub struct ArchiveStore {
     writer: Writer,
     /// Name and version of each filter.
     filters: Vec<(Arc<str>, Arc<str>)>,
+    switches: Switches,
     /// Matches since the last commit, to tell those of alerts that came twice.
     seen: HashSet<(Arc<str>, i64, usize)>,
 }
 
 impl ArchiveStore {
     /// A store for one run.
-    pub fn new(archive: Archive, writer: Writer, filters: &FilterSet) -> Self {
+    pub fn new(archive: Archive, writer: Writer, filters: &Arc<FilterSet>) -> Self {
+        let switches = Switches::new(filters.clone(), OffList::of(archive.folder()));
         let name = |filter: &pitt_query::Filter| (filter.name().into(), filters::version(filter));
         let filters = filters.filters().iter().map(name).collect();
         Self {
             archive,
             writer,
             filters,
+            switches,
             seen: HashSet::new(),
         }
     }
@@ -77,6 +81,7 @@ impl Store for ArchiveStore {
         hits: &[Hit],
         counters: &Counters,
     ) -> Result<()> {
+        let hits = &*self.switches.pass(packets, decoded, hits)?;
         let matches: Vec<Match> = hits
             .iter()
             .flat_map(|hit| hit.rows.iter().map(move |row| (hit, *row)))

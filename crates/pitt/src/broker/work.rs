@@ -70,13 +70,21 @@ impl DecodeAndFilter {
         let mut hits = vec![];
         for (batch, alerts) in decoded.batches.iter().enumerate() {
             if alerts.schema.has_common_columns() {
-                let verdicts = self.filters.evaluate(&alerts.survey, &alerts.records);
-                let hit = |verdict: pitt_query::Verdict| Hit {
+                let judgement = self.filters.judge(&alerts.survey, &alerts.records);
+                let taken = |verdict: pitt_query::Verdict| Hit {
                     filter: verdict.filter,
                     batch,
                     rows: verdict.rows,
+                    failed: None,
                 };
-                hits.extend(verdicts.into_iter().map(hit));
+                let failed = |failure: pitt_query::Failure| Hit {
+                    filter: failure.filter,
+                    batch,
+                    rows: vec![],
+                    failed: Some(failure),
+                };
+                hits.extend(judgement.verdicts.into_iter().map(taken));
+                hits.extend(judgement.failures.into_iter().map(failed));
             }
         }
         hits

@@ -1,4 +1,4 @@
-//! `pitt filter check|test|run`
+//! `pitt filter check|test|run|off|on`
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
@@ -16,8 +16,8 @@ use pitt_query::{Catalogs, FilterSet, Verdict};
 use serde_json::json;
 
 use super::{settings, told};
-use crate::broker::{self, DecodeAndFilter, alert_id, open_archive};
-use crate::cli::{FilterCheck, FilterRun, FilterTest, Global};
+use crate::broker::{self, DecodeAndFilter, OffList, SwitchedOff, alert_id, open_archive};
+use crate::cli::{FilterCheck, FilterOff, FilterOn, FilterRun, FilterTest, Global};
 use crate::config::Settings;
 use crate::screen::{self, Align, Table, cell, count, counted};
 use crate::source::Outlet;
@@ -119,6 +119,62 @@ pub(super) fn run(global: &Global, args: &FilterRun) -> Result<ExitCode> {
     } else {
         ExitCode::FAILURE
     })
+}
+
+pub(super) fn off(global: &Global, args: &FilterOff) -> Result<ExitCode> {
+    let config = settings(global, vec![])?;
+    let list = OffList::of(open_archive(&config.settings, false)?.folder()).read()?;
+    if args.json {
+        screen::print_json(&serde_json::to_value(&list)?)?;
+    } else if list.is_empty() {
+        screen::print("No filter is switched off.\n")?;
+    } else {
+        screen::print(&off_table(&list))?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// What is switched off, where and why.
+pub(super) fn off_table(list: &[SwitchedOff]) -> String {
+    let columns = [
+        "filter off",
+        "version",
+        "since",
+        "at alert",
+        "position",
+        "reason",
+    ];
+    let mut table = Table::new(columns.map(|name| (name, Align::Left)));
+    for off in list {
+        table.row([
+            off.filter.clone(),
+            off.version.clone(),
+            pitt_sky::time::MjdTai::from_unix_us(off.at_us).iso_utc_seconds(),
+            off.alert_id.clone().unwrap_or_default(),
+            format!("{}@{}", off.partition, off.offset),
+            off.reason.clone(),
+        ]);
+    }
+    table.render()
+}
+
+pub(super) fn on(global: &Global, args: &FilterOn) -> Result<ExitCode> {
+    let config = settings(global, vec![])?;
+    let list = OffList::of(open_archive(&config.settings, false)?.folder());
+    let mut left = list.read()?;
+    for name in &args.names {
+        let before = left.len();
+        left.retain(|off| off.filter != *name);
+        if left.len() == before {
+            anyhow::bail!(
+                "filter `{name}` is not switched off (`pitt filter off` tells which are)"
+            );
+        }
+    }
+    list.write(&left)?;
+    let names = args.names.join(", ");
+    screen::print(&format!("The next run tries again: {names}\n"))?;
+    Ok(ExitCode::SUCCESS)
 }
 
 fn catalogs_of(settings: &Settings) -> Result<Catalogs> {

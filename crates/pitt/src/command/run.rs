@@ -91,5 +91,5 @@ fn open_files(config: &Config, paths: Vec<PathBuf>, broker: &mut Broker) -> Resu
             .then(|| Duration::from_secs_f64(source.rescan_s)),
         max_file_bytes: source.max_file_mb << 20,
     };
-    Ok(Files::open(options, &broker.positions())?)
+    Ok(Files::open(options, broker.committed())?)
 }

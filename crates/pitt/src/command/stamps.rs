@@ -74,8 +74,10 @@ fn panels(alert: &StoredAlert) -> Result<Vec<StampPanel>> {
                 pixels,
                 ..
             } = plane;
+            let name = field.name()[6..].to_owned();
             panels.push(StampPanel {
-                name: field.name()[6..].to_owned(),
+                both_signs: name.eq_ignore_ascii_case("difference"),
+                name,
                 width,
                 height,
                 pixels,

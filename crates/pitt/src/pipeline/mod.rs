@@ -75,7 +75,7 @@ impl From<&PipelineSettings> for BatchLimits {
     }
 }
 
-/// One match: row of a batch and filter.
+/// What one filter took of one batch, or that it failed there.
 #[derive(Clone, Debug)]
 pub struct Hit {
     /// Number of the filter.
@@ -84,6 +84,8 @@ pub struct Hit {
     pub batch: usize,
     /// Rows of that batch.
     pub rows: Vec<u32>,
+    /// The failure; then there are no rows.
+    pub failed: Option<pitt_query::Failure>,
 }
 
 /// Decodes and filters one batch after the other, in a thread of its own.

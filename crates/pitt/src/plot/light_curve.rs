@@ -251,17 +251,18 @@ impl LightCurvePlot {
         entry(has(Kind::Detection, false), "detection", &|canvas, at| {
             canvas.disc(at, 3.8, INK, INK, 1.0);
         });
-        let any_negative = self.quantity == Quantity::Magnitude && has(Kind::Detection, true);
-        entry(any_negative, "negative", &|canvas, at| {
+        let signed = self.quantity == Quantity::Magnitude;
+        let negative = |kind: Kind| signed && has(kind, true);
+        entry(negative(Kind::Detection), "negative", &|canvas, at| {
             canvas.square(at, 3.2, PAPER, INK, 1.0)
         });
-        entry(
-            has(Kind::Forced, false) || has(Kind::Forced, true),
-            "forced",
-            &|canvas, at| {
-                canvas.disc(at, 2.6, PAPER, INK, 1.0);
-            },
-        );
+        let plain = has(Kind::Forced, false) || (!signed && has(Kind::Forced, true));
+        entry(plain, "forced", &|canvas, at| {
+            canvas.disc(at, 2.6, PAPER, INK, 1.0);
+        });
+        entry(negative(Kind::Forced), "forced, neg.", &|canvas, at| {
+            canvas.square(at, 2.2, PAPER, INK, 1.0)
+        });
         entry(has(Kind::Limit, false), "5σ limit", &|canvas, at| {
             canvas.limit((at.0, at.1 - 2.5), 3.4, INK, 1.0);
         });
@@ -283,12 +284,13 @@ fn draw_mark(canvas: &mut Canvas, mark: &Mark, time: &Axis, value: &Axis, quanti
         );
         canvas.line((at.0, ends.0), (at.0, ends.1), 0.9, mark.color);
     }
+    // A magnitude has no sign: it is that of the absolute flux, and a square says that the flux is negative.
+    let squared = mark.negative && quantity == Quantity::Magnitude;
     match mark.kind {
         Kind::Limit => canvas.limit(at, 3.2, mark.color, alpha),
+        Kind::Forced if squared => canvas.square(at, 2.1, PAPER, mark.color, alpha),
         Kind::Forced => canvas.disc(at, 2.4, PAPER, mark.color, alpha),
-        Kind::Detection if mark.negative && quantity == Quantity::Magnitude => {
-            canvas.square(at, 3.1, PAPER, mark.color, alpha);
-        }
+        Kind::Detection if squared => canvas.square(at, 3.1, PAPER, mark.color, alpha),
         Kind::Detection => canvas.disc(at, 3.6, mark.color, PAPER, alpha),
     }
 }
@@ -372,7 +374,10 @@ mod tests {
                     32_000.0 * (-(phase / rise).powi(2) / 2.0).exp() * (1.0 - 0.2 * index as f64);
                 let wiggle = ((f64::from(night) * 7.3 + index as f64).sin()) * 900.0;
                 let (flux_njy, flux_err_njy) = (clean + wiggle, 900.0);
-                let kind = if flux_njy > 4500.0 {
+                // Before and after, the reference image was brighter.
+                let before = night < 8 && index == 1;
+                let flux_njy = if before { -6000.0 - wiggle } else { flux_njy };
+                let kind = if flux_njy.abs() > 4500.0 && !(before && night % 2 == 0) {
                     Kind::Detection
                 } else {
                     Kind::Forced

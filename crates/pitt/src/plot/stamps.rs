@@ -8,6 +8,8 @@ const BELOW_SKY: f64 = 2.0;
 /// Black is at this share of the pixels, but at least so many standard deviations above the sky.
 const HIGH_SHARE: f64 = 0.999;
 const ABOVE_SKY: f64 = 10.0;
+/// A difference reaches black and white at the same distance from the sky: that of this share of the pixels.
+const FAR_SHARE: f64 = 0.999;
 /// The asinh stretch is linear up to about so many standard deviations above white.
 ///
 /// Source: Lupton et al. 2004, doi:10.1086/382245, who soften at the noise of the sky.
@@ -31,6 +33,8 @@ pub struct StampPanel {
     pub pixels: Vec<f32>,
     /// Arcsec a pixel, if known.
     pub scale_arcsec: Option<f64>,
+    /// Whether sources may be below the sky as well as above it: then the sky is grey, and they are white or black.
+    pub both_signs: bool,
 }
 
 /// The stamps and the words around them.
@@ -93,7 +97,7 @@ impl StampPanel {
             Text::new(13.5, Anchor::Middle),
         );
         canvas.outline(frame, 0.8, 0xc8_c8c8);
-        let Some(stretch) = Stretch::of(&self.pixels) else {
+        let Some(stretch) = Stretch::of(&self.pixels, self.both_signs) else {
             let at = (middle, (frame.top + frame.bottom) / 2.0);
             canvas.text(
                 at,
@@ -212,17 +216,20 @@ fn draw_pointer(canvas: &mut Canvas, image: Frame) {
     }
 }
 
-/// Which values go white and black, and where the stretch turns from linear to logarithmic.
+/// Which values go white and black, and how far from `center` the stretch turns from linear to logarithmic.
+///
+/// `center` is white for a stretch that begins there, grey for one that goes both ways.
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct Stretch {
     low: f64,
     high: f64,
+    center: f64,
     soft: f64,
 }
 
 impl Stretch {
     /// From the sky and its noise, taken from the pixels; `None` when no pixel has a value.
-    fn of(pixels: &[f32]) -> Option<Self> {
+    fn of(pixels: &[f32], both_signs: bool) -> Option<Self> {
         let values: Vec<f64> = pixels
             .iter()
             .filter(|value| value.is_finite())
@@ -232,11 +239,22 @@ impl Stretch {
         let off: Vec<f64> = values.iter().map(|value| (value - sky).abs()).collect();
         let noise = SIGMA_OF_MAD * quantile(&off, 0.5)?;
         let noise = if noise > 0.0 { noise } else { 0.05 };
-        let high = quantile(&values, HIGH_SHARE)?.max(sky + ABOVE_SKY * noise);
+        let soft = SOFTENING * noise;
+        if both_signs {
+            let reach = quantile(&off, FAR_SHARE)?.max(ABOVE_SKY * noise);
+            return Some(Self {
+                low: sky - reach,
+                high: sky + reach,
+                center: sky,
+                soft,
+            });
+        }
+        let low = sky - BELOW_SKY * noise;
         Some(Self {
-            low: sky - BELOW_SKY * noise,
-            high,
-            soft: SOFTENING * noise,
+            low,
+            high: quantile(&values, HIGH_SHARE)?.max(sky + ABOVE_SKY * noise),
+            center: low,
+            soft,
         })
     }
 
@@ -244,8 +262,9 @@ impl Stretch {
         if !value.is_finite() {
             return NO_VALUE;
         }
-        let up = |value: f64| ((value - self.low) / self.soft).asinh();
-        let share = up(value.clamp(self.low, self.high)) / up(self.high);
+        let up = |value: f64| ((value - self.center) / self.soft).asinh();
+        let (low, high) = (up(self.low), up(self.high));
+        let share = (up(value.clamp(self.low, self.high)) - low) / (high - low);
         let grey = (255.0 * (1.0 - share)).round() as u32;
         grey << 16 | grey << 8 | grey
     }
@@ -269,7 +288,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn draws_three_panels() {
+    fn draws_four_panels() {
         let panel = |name: &str, peak: f32, holes: bool| StampPanel {
             name: name.into(),
             width: 63,
@@ -283,6 +302,7 @@ mod tests {
                 })
                 .collect(),
             scale_arcsec: Some(1.01),
+            both_signs: name.starts_with("Difference"),
         };
         let plot = StampsPlot {
             title: "ZTF26aaaaaaa".into(),
@@ -291,6 +311,7 @@ mod tests {
                 panel("Science", 3000.0, false),
                 panel("Template", 500.0, false),
                 panel("Difference", 2500.0, true),
+                panel("Difference, fading", -2500.0, false),
             ],
         };
         let bytes = plot.png().unwrap();
@@ -300,7 +321,7 @@ mod tests {
         let reader = png::Decoder::new(std::io::Cursor::new(bytes))
             .read_info()
             .unwrap();
-        assert_eq!((reader.info().width, reader.info().height), (1940, 920));
+        assert_eq!((reader.info().width, reader.info().height), (2565, 920));
     }
 
     #[test]
@@ -309,7 +330,7 @@ mod tests {
             .map(|at| 100.0 + f32::from(at % 11) - 5.0)
             .collect();
         pixels.extend([f32::NAN; 50]);
-        let stretch = Stretch::of(&pixels).unwrap();
+        let stretch = Stretch::of(&pixels, false).unwrap();
         let noise = 3.0 * SIGMA_OF_MAD;
         assert!(
             (stretch.low - (100.0 - BELOW_SKY * noise)).abs() < 1e-9,
@@ -319,8 +340,8 @@ mod tests {
             (stretch.high - (100.0 + 10.0 * noise)).abs() < 1e-9,
             "{stretch:?}"
         );
-        assert_eq!(Stretch::of(&[f32::NAN]), None);
-        assert!(Stretch::of(&[3.0, 3.0]).unwrap().high > 3.0);
+        assert_eq!(Stretch::of(&[f32::NAN], false), None);
+        assert!(Stretch::of(&[3.0, 3.0], false).unwrap().high > 3.0);
     }
 
     #[test]
@@ -328,9 +349,25 @@ mod tests {
         let stretch = Stretch {
             low: 0.0,
             high: 10.0,
+            center: 0.0,
             soft: 1.0,
         };
         assert_eq!([stretch.level(-1.0), stretch.level(11.0)], [0xff_ffff, 0]);
         assert_eq!(stretch.level(f64::NAN), NO_VALUE);
+    }
+
+    #[test]
+    fn a_source_below_the_sky_is_as_white_as_one_above_it_is_black() {
+        let mut pixels: Vec<f32> = (0..1000u16).map(|at| f32::from(at % 11) - 5.0).collect();
+        pixels.extend([-4000.0; 9]);
+        let stretch = Stretch::of(&pixels, true).unwrap();
+        assert_eq!(stretch.level(0.0), 0x80_8080);
+        let [hole, star] = [-4000.0, 4000.0].map(|value| stretch.level(value));
+        assert_eq!((hole, star), (0xff_ffff, 0));
+        let [faint, deep] = [-20.0, -400.0].map(|value| stretch.level(value) & 0xff);
+        assert!(
+            0x80 < faint && faint < deep && deep < 0xff,
+            "{faint} {deep}"
+        );
     }
 }

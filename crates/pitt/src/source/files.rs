@@ -1,6 +1,12 @@
 //! Folders of packets and tarballs, however deep.
+//!
+//! A run that follows takes a file when it is whole: as it was at the look before, or not touched for
+//! [`SETTLED`](super::look::SETTLED). A tarball that grows while it is followed is read on from where it ended. A run that does not
+//! follow takes what is there, and says of a file that changed meanwhile that it did.
 
 use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::Read;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -8,40 +14,11 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use pitt_alert::{Packet, Position};
-use walkdir::WalkDir;
 
+use super::finished::Finished;
+use super::look::{FileState, Look, Settling};
 use super::manifest::Manifest;
 use super::{Outlet, Positions, SourceError, SourceReport, now_us, tarball};
-
-/// What a file is, by its name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
-    /// A packet: `.avro`, `.bin`, `.msg`, `.dat`.
-    Packet,
-    /// A tarball: `.tar`, `.tar.gz`, `.tgz`.
-    Tarball,
-    /// Something else: schemas, notes, hidden files.
-    Other,
-}
-
-/// What a file is, by its name alone, so that a number given to a packet never changes its meaning.
-pub fn kind(path: &Path) -> Kind {
-    let name = path
-        .file_name()
-        .unwrap_or_default()
-        .to_string_lossy()
-        .to_lowercase();
-    let ends = |endings: &[&str]| endings.iter().any(|ending| name.ends_with(ending));
-    if name.starts_with('.') {
-        Kind::Other
-    } else if ends(&[".avro", ".bin", ".msg", ".dat"]) {
-        Kind::Packet
-    } else if ends(&[".tar", ".tar.gz", ".tgz"]) {
-        Kind::Tarball
-    } else {
-        Kind::Other
-    }
-}
 
 /// How files are read.
 #[derive(Clone, Debug)]
@@ -59,43 +36,54 @@ pub struct FilesOptions {
 /// Packets from files.
 pub struct Files {
     options: FilesOptions,
+    positions: Box<dyn Positions + Send>,
     /// Manifest and next number of each folder with loose files.
     folders: BTreeMap<PathBuf, (Manifest, usize)>,
-    /// First packet to read of each tarball; `None` once it was read.
-    tarballs: BTreeMap<PathBuf, Option<i64>>,
+    tarballs: BTreeMap<PathBuf, Tarball>,
+    finished: Finished,
+    settling: Settling,
+    too_large: Vec<PathBuf>,
     report: SourceReport,
 }
 
-/// What one look at the paths found.
-#[derive(Default)]
-struct Look {
-    loose: BTreeMap<PathBuf, Vec<PathBuf>>,
-    tarballs: Vec<PathBuf>,
-    left_out: BTreeMap<String, u64>,
+/// A tarball that was seen.
+struct Tarball {
+    /// Number of the next packet.
+    next: i64,
+    /// How it is now, when it waits to be read.
+    due: Option<FileState>,
+    /// How it was when it was last read.
+    read: Option<FileState>,
+    /// Why it could not be read to its end.
+    damage: Option<String>,
 }
 
 impl Files {
     /// Looks through the paths once, so that a wrong one is an error at once.
     ///
+    /// `positions` tells where the archive stands in what is found, now and while the source runs.
+    ///
     /// # Errors
     /// A path does not exist, or the list of files cannot be kept.
-    pub fn open(options: FilesOptions, positions: &dyn Positions) -> Result<Self, SourceError> {
+    pub fn open(
+        options: FilesOptions,
+        positions: impl Positions + Send + 'static,
+    ) -> Result<Self, SourceError> {
         let mut files = Self {
+            finished: Finished::open(&options.sources),
             options,
+            positions: Box::new(positions),
             folders: BTreeMap::new(),
             tarballs: BTreeMap::new(),
+            settling: Settling::default(),
+            too_large: vec![],
             report: SourceReport::default(),
         };
-        files.look()?;
-        for (root, (manifest, next)) in &mut files.folders {
-            let stands = positions.next_offset(&partition(root))?.max(0);
-            *next = usize::try_from(stands).unwrap_or(usize::MAX);
-            manifest.check(*next)?;
-            files.report.passed_over += *next as u64;
+        let mut look = Look::default();
+        for path in &files.options.paths {
+            look.path(path, files.options.max_file_bytes)?;
         }
-        for (path, next) in &mut files.tarballs {
-            *next = Some(positions.next_offset(&format!("tar:{}", path.display()))?);
-        }
+        files.take(look)?;
         Ok(files)
     }
 
@@ -110,7 +98,7 @@ impl Files {
     /// Hands out every packet, then ends, or stays if it follows.
     ///
     /// # Errors
-    /// A path is gone, or the list of files cannot be kept.
+    /// The list of files cannot be kept, or the archive does not say where it stands.
     pub fn run(mut self, outlet: &mut dyn Outlet) -> Result<SourceReport, SourceError> {
         while self.loose(outlet).is_continue() && self.packed(outlet).is_continue() {
             let Some(wait) = self.options.follow else {
@@ -119,16 +107,42 @@ impl Files {
             if outlet.pause(wait).is_break() {
                 break;
             }
-            self.look()?;
+            self.look_again()?;
         }
-        Ok(self.report)
+        Ok(self.reported())
+    }
+
+    fn reported(mut self) -> SourceReport {
+        let damage = self.tarballs.into_values();
+        let damage = damage.filter_map(|tarball| tarball.damage);
+        self.report.damaged.extend(damage);
+        let limit = self.options.max_file_bytes >> 20;
+        let told = |path: &PathBuf| {
+            let path = path.display();
+            format!("{path}: larger than {limit} MB (raise `source.max_file_mb`)")
+        };
+        self.report.damaged.extend(self.too_large.iter().map(told));
+        self.report
     }
 
     fn packed(&mut self, outlet: &mut dyn Outlet) -> ControlFlow<()> {
-        for (path, start) in &mut self.tarballs {
-            if let Some(start) = start.take() {
-                let bytes = self.options.max_file_bytes;
-                tarball::read(path, start, bytes, outlet, &mut self.report)?;
+        for (path, tarball) in &mut self.tarballs {
+            let Some(state) = tarball.due.take() else {
+                continue;
+            };
+            let bytes = self.options.max_file_bytes;
+            let read = tarball::read(path, tarball.next, bytes, outlet, &mut self.report)?;
+            (tarball.next, tarball.damage) = (read.next, read.damage);
+            let steady = FileState::at(path).is_ok_and(|after| after == state);
+            // One that changed is read on when it is whole; or by the next run, and then is told of here.
+            tarball.read = steady.then_some(state);
+            if tarball.damage.is_some() {
+                continue;
+            }
+            if steady {
+                self.finished.add(path, state, tarball.next);
+            } else {
+                tarball.damage = Some(changed(path));
             }
         }
         ControlFlow::Continue(())
@@ -155,69 +169,79 @@ impl Files {
         ControlFlow::Continue(())
     }
 
-    fn look(&mut self) -> Result<(), SourceError> {
+    /// Looks for what is new. A path that is gone is told of, and may come back.
+    fn look_again(&mut self) -> Result<(), SourceError> {
         let mut look = Look::default();
         for path in &self.options.paths {
-            look.path(path, self.options.max_file_bytes)?;
+            if let Err(error) = look.path(path, self.options.max_file_bytes) {
+                tracing::error!("{error} (looked for again)");
+            }
         }
-        for (root, names) in look.loose {
-            let (manifest, _) = match self.folders.entry(root) {
-                std::collections::btree_map::Entry::Occupied(known) => known.into_mut(),
-                std::collections::btree_map::Entry::Vacant(new) => {
-                    let manifest = Manifest::open(&self.options.sources, new.key())?;
-                    new.insert((manifest, 0))
-                }
-            };
-            manifest.add(names)?;
+        self.take(look)
+    }
+
+    fn take(&mut self, look: Look) -> Result<(), SourceError> {
+        for (root, found) in look.loose {
+            self.take_loose(root, found)?;
         }
-        for path in look.tarballs {
-            self.tarballs.entry(path).or_insert(Some(0));
+        for (path, state) in look.tarballs {
+            self.take_tarball(path, state)?;
         }
+        self.settling.turn();
         self.report.left_out = look.left_out;
+        self.too_large = look.too_large;
         Ok(())
     }
-}
 
-impl Look {
-    fn path(&mut self, path: &Path, max_bytes: u64) -> Result<(), SourceError> {
-        let failed = |source| SourceError::Path {
-            path: path.display().to_string(),
-            source,
-        };
-        let path = std::fs::canonicalize(path).map_err(failed)?;
-        let root = if path.is_file() {
-            path.parent().unwrap_or(&path)
-        } else {
-            &path
+    fn take_loose(
+        &mut self,
+        root: PathBuf,
+        found: Vec<(PathBuf, FileState)>,
+    ) -> Result<(), SourceError> {
+        if !self.folders.contains_key(&root) {
+            let manifest = Manifest::open(&self.options.sources, &root)?;
+            let stands = self.positions.next_offset(&partition(&root))?.max(0);
+            let next = usize::try_from(stands).unwrap_or(usize::MAX);
+            manifest.check(next)?;
+            self.report.passed_over += next as u64;
+            self.folders.insert(root.clone(), (manifest, next));
         }
-        .to_owned();
-        if path.is_dir() {
-            self.loose.entry(root.clone()).or_default();
-        }
-        for entry in WalkDir::new(&path).follow_links(true).sort_by_file_name() {
-            let entry = match entry {
-                Ok(entry) => entry,
-                Err(error) => {
-                    tracing::error!("{error} (left out)");
-                    continue;
-                }
+        let (follow, settling) = (self.options.follow.is_some(), &mut self.settling);
+        if let Some((manifest, _)) = self.folders.get_mut(&root) {
+            let mut is_ready = |name: &Path, state| {
+                !manifest.knows(name) && (!follow || settling.is_whole(&root.join(name), state))
             };
-            if !entry.file_type().is_file() {
-                continue;
+            let new = found
+                .into_iter()
+                .filter(|(name, state)| is_ready(name, *state));
+            let new = new.map(|(name, _)| name).collect();
+            manifest.add(new)?;
+        }
+        Ok(())
+    }
+
+    fn take_tarball(&mut self, path: PathBuf, state: FileState) -> Result<(), SourceError> {
+        if !self.tarballs.contains_key(&path) {
+            let next = self.positions.next_offset(&tarball::partition(&path))?;
+            let packets = self.finished.packets(&path, state);
+            let read = packets.filter(|packets| *packets <= next).map(|_| state);
+            if read.is_some() {
+                self.report.passed_over += next.unsigned_abs();
             }
-            let size = entry.metadata().map_or(0, |metadata| metadata.len());
-            match kind(entry.path()) {
-                Kind::Tarball => self.tarballs.push(entry.into_path()),
-                Kind::Packet if size <= max_bytes => {
-                    let name = entry
-                        .path()
-                        .strip_prefix(&root)
-                        .unwrap_or(entry.path())
-                        .to_owned();
-                    self.loose.entry(root.clone()).or_default().push(name);
-                }
-                _ => *self.left_out.entry(ending(entry.path())).or_default() += 1,
-            }
+            let tarball = Tarball {
+                next,
+                due: None,
+                read,
+                damage: None,
+            };
+            self.tarballs.insert(path.clone(), tarball);
+        }
+        let follow = self.options.follow.is_some();
+        if let Some(tarball) = self.tarballs.get_mut(&path)
+            && tarball.read != Some(state)
+            && (!follow || self.settling.is_whole(&path, state))
+        {
+            tarball.due = Some(state);
         }
         Ok(())
     }
@@ -227,21 +251,15 @@ fn partition(root: &Path) -> String {
     format!("dir:{}", root.display())
 }
 
-fn ending(path: &Path) -> String {
-    match path.extension() {
-        Some(ending) => format!(".{}", ending.to_string_lossy()),
-        None => path
-            .file_name()
-            .unwrap_or_default()
-            .to_string_lossy()
-            .into_owned(),
-    }
-}
-
 /// A file's bytes. One that cannot be read comes out empty, and so is counted, in quarantine.
 fn content(path: &Path, report: &mut SourceReport) -> Bytes {
-    match std::fs::read(path) {
-        Ok(bytes) => bytes.into(),
+    match read(path) {
+        Ok((bytes, steady)) => {
+            if !steady {
+                report.damaged.push(changed(path));
+            }
+            bytes.into()
+        }
         Err(error) => {
             tracing::error!("cannot read packet `{}`: {error}", path.display());
             report.damaged.push(format!("{}: {error}", path.display()));
@@ -249,3 +267,25 @@ fn content(path: &Path, report: &mut SourceReport) -> Bytes {
         }
     }
 }
+
+/// The bytes, and whether the file stayed as it was meanwhile.
+fn read(path: &Path) -> std::io::Result<(Vec<u8>, bool)> {
+    let mut file = File::open(path)?;
+    let before = FileState::of(&file.metadata()?);
+    let mut bytes = vec![];
+    file.read_to_end(&mut bytes)?;
+    let after = FileState::of(&file.metadata()?);
+    Ok((bytes, before == after))
+}
+
+fn changed(path: &Path) -> String {
+    let told = format!(
+        "{}: changed while it was being read (let it be written to the end first, or use --follow)",
+        path.display()
+    );
+    tracing::error!("{told}");
+    told
+}
+
+#[cfg(test)]
+mod tests;

@@ -12,6 +12,8 @@
 //! | quarantine, tried again | `retry:quarantine` | number of the packet read |
 
 pub mod files;
+mod finished;
+pub mod look;
 pub mod manifest;
 pub mod retried;
 pub mod simulated;
@@ -104,6 +106,14 @@ pub enum SourceError {
         kept: usize,
         /// Files that the archive has read.
         next: usize,
+    },
+    /// Another run reads the folder.
+    #[error(
+        "`{folder}` is being read into this archive by another run (end that one, or give this one other folders)"
+    )]
+    BusyFolder {
+        /// The folder.
+        folder: String,
     },
     /// The list of discovered files was not written by us.
     #[error("`{path}`, line {line}: not a list of discovered files of this folder: {what}")]

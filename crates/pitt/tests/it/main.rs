@@ -6,6 +6,7 @@
 )]
 
 mod download;
+mod failing;
 mod help;
 mod interrupted;
 mod journey;
