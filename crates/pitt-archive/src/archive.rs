@@ -37,6 +37,9 @@ pub struct ArchiveOptions {
     pub commit_every: Duration,
     /// A commit is due when this much is waiting. Default: 512 MB.
     pub commit_bytes: u64,
+    /// Lets several processes write this archive at the same time, each in a lane of its own, and makes outcomes and
+    /// match numbers durable with each append, before the commit. Default: no; a second writer is refused.
+    pub claims: bool,
     /// The store that the Delta logs go through; default: the file system, synced. For tests that let it fail.
     pub store: Option<Arc<dyn ObjectStore>>,
 }
@@ -51,6 +54,7 @@ impl Default for ArchiveOptions {
             file_bytes: 512 << 20,
             commit_every: Duration::from_secs(10),
             commit_bytes: 512 << 20,
+            claims: false,
             store: None,
         }
     }

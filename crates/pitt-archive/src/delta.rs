@@ -26,6 +26,9 @@ use url::Url;
 use crate::error::ArchiveError;
 use crate::part::{Part, PartName};
 
+/// Commits of a table between two checkpoints of its log.
+const CHECKPOINT_EVERY: u64 = 100;
+
 /// What one archive shares among its tables: the runtime, the store and the root folder.
 #[derive(Clone)]
 pub(crate) struct Site {
@@ -127,7 +130,10 @@ impl DeltaLog {
             .with_columns(columns.fields().cloned())
             .with_raise_if_key_not_exists(false)
             .with_configuration([
-                ("delta.checkpointInterval", Some("100")),
+                (
+                    "delta.checkpointInterval",
+                    Some(CHECKPOINT_EVERY.to_string().as_str()),
+                ),
                 ("pitt.format", Some(crate::tables::FORMAT)),
             ]);
         let table: DeltaTable = site
@@ -202,6 +208,26 @@ impl DeltaLog {
         Ok(files)
     }
 
+    /// Reads what others have committed since.
+    pub(crate) fn update(&mut self) -> Result<(), ArchiveError> {
+        let before = self.version();
+        let update = self.state.update(self.log.as_ref(), None);
+        let updated = self.site.runtime.block_on(update);
+        updated.map_err(|e| log_error(&self.name, e))?;
+        if before / CHECKPOINT_EVERY != self.version() / CHECKPOINT_EVERY {
+            self.start_afresh()?;
+        }
+        Ok(())
+    }
+
+    /// A long-lived snapshot grows with every update: it is read again from the last checkpoint.
+    fn start_afresh(&mut self) -> Result<(), ArchiveError> {
+        let fresh = DeltaTableState::try_new(self.log.as_ref(), None);
+        let fresh = self.site.runtime.block_on(fresh);
+        self.state = fresh.map_err(|e| log_error(&self.name, e))?;
+        Ok(())
+    }
+
     /// Commits files, positions and a grown schema in one step.
     pub(crate) fn commit(&mut self, addition: Addition<'_>) -> Result<u64, ArchiveError> {
         let mut actions = Vec::new();
@@ -235,13 +261,7 @@ impl DeltaLog {
             .map_err(|e| log_error(&self.name, e))?;
         self.state = done.snapshot;
         if done.metrics.new_checkpoint_created {
-            // A long-lived snapshot grows with every update: start afresh from the checkpoint.
-            let fresh = DeltaTableState::try_new(self.log.as_ref(), None);
-            self.state = self
-                .site
-                .runtime
-                .block_on(fresh)
-                .map_err(|e| log_error(&self.name, e))?;
+            self.start_afresh()?;
         }
         Ok(done.version)
     }

@@ -1,6 +1,5 @@
 //! From alerts that were stored to rows of the derived tables.
 
-use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
@@ -18,7 +17,6 @@ use crate::error::ArchiveError;
 use crate::journal::{Common, Entry, Outcome, Source};
 use crate::shape;
 use crate::tables;
-use crate::writer::Match;
 
 /// Which rows of a batch were stored.
 pub(crate) fn stored_rows(batch: usize, rows: usize, entries: &[Entry]) -> BooleanArray {
@@ -188,87 +186,6 @@ impl<'a> ForcedPoints<'a> {
         let name = names.is_valid(at).then(|| names.value(at))?;
         pitt_sky::band::Band::NAMES.into_iter().find(|n| *n == name)
     }
-}
-
-/// Rows of `matches` for the alerts stored; matches of duplicates are dropped, theirs are there already.
-pub(crate) fn match_rows(
-    matches: &[Match],
-    entries: &[Entry],
-    packets: &[Packet],
-    decoded: &Decoded,
-    schema: &SchemaRef,
-) -> Result<RecordBatch, ArchiveError> {
-    let common = Common::of_all(decoded);
-    let mut stored: HashMap<(&str, i64), (&Entry, usize, usize)> = HashMap::new();
-    for entry in entries
-        .iter()
-        .filter(|e| e.outcome == Outcome::Stored && !matches.is_empty())
-    {
-        if let Source::Alert { batch, row } = entry.source {
-            let alerts = &decoded.batches[batch];
-            if let Some(alert_id) = common[batch].alert_id(row) {
-                stored.insert((&alerts.survey, alert_id), (entry, batch, row));
-            }
-        }
-    }
-    // A survey may send an alert twice in one batch, and the filters then take it twice.
-    let mut seen = HashSet::new();
-    let found: Vec<_> = matches
-        .iter()
-        .filter(|m| seen.insert((&m.survey, m.alert_id, &m.filter, &m.version)))
-        .filter_map(|m| Some((m, *stored.get(&(&*m.survey, m.alert_id))?)))
-        .collect();
-    let columns: Vec<ArrayRef> = vec![
-        Arc::new(
-            found
-                .iter()
-                .map(|(m, _)| Some(&*m.survey))
-                .collect::<StringArray>(),
-        ),
-        Arc::new(
-            found
-                .iter()
-                .map(|(m, _)| Some(m.alert_id))
-                .collect::<Int64Array>(),
-        ),
-        Arc::new(
-            found
-                .iter()
-                .map(|(_, (_, b, r))| common[*b].object_id(*r))
-                .collect::<StringArray>(),
-        ),
-        Arc::new(
-            found
-                .iter()
-                .map(|(_, (_, b, r))| common[*b].mjd_tai(*r))
-                .collect::<Float64Array>(),
-        ),
-        Arc::new(
-            found
-                .iter()
-                .map(|(_, (_, b, r))| common[*b].night(*r))
-                .collect::<Int32Array>(),
-        ),
-        Arc::new(
-            found
-                .iter()
-                .map(|(m, _)| Some(&*m.filter))
-                .collect::<StringArray>(),
-        ),
-        Arc::new(
-            found
-                .iter()
-                .map(|(m, _)| Some(&*m.version))
-                .collect::<StringArray>(),
-        ),
-        Arc::new(
-            found
-                .iter()
-                .map(|(_, (e, _, _))| Some(packets[e.packet].received_us))
-                .collect::<Int64Array>(),
-        ),
-    ];
-    RecordBatch::try_new(schema.clone(), columns).map_err(ArchiveError::arrow(tables::MATCHES))
 }
 
 /// Rows of `quarantine`.

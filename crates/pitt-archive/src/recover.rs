@@ -14,8 +14,8 @@ use crate::delta::{Addition, DeltaLog, TableFile};
 use crate::error::ArchiveError;
 use crate::part::{Part, PartName};
 use crate::read;
-use crate::tables::{COMMITS, DERIVED, MANIFEST, PACKETS, POSITIONS};
-use crate::writer::{Span, growth, spans_from_json, table, table_mut};
+use crate::tables::{COMMITS, DERIVED, MANIFEST, MATCHES, PACKETS, POSITIONS};
+use crate::writer::{self, Span, growth, spans_from_json, table, table_mut};
 
 /// Completes the last commit; returns its number, 0 when there is none.
 pub(crate) fn complete(inner: &Inner) -> Result<u64, ArchiveError> {
@@ -138,12 +138,11 @@ pub(crate) fn commit_parts(
         crate::crash::point("table-created");
     }
     let log = table_mut(&mut tables, name)?;
-    // Only the surveys' tables grow; the others have the columns this version writes.
-    let of_survey = name.starts_with("alerts/");
-    let grown = if of_survey {
-        growth(&log.schema()?, schema)
-    } else {
-        None
+    // The surveys' tables grow, and `matches` of an older version; the others have the columns this version writes.
+    let grown = match name {
+        MATCHES => writer::grown_matches(&log.schema()?),
+        _ if name.starts_with("alerts/") => growth(&log.schema()?, schema),
+        _ => None,
     };
     log.commit(Addition {
         parts,

@@ -16,7 +16,8 @@
 //!
 //! The journal: rows stand in the order of receipt, offsets of a partition are contiguous (but for Kafka's), and the commit that
 //! adds rows holds one Delta `txn` a partition (application id = partition, version = offset that comes
-//! next) and `pitt:commits` (version = number of the commit, from 1).
+//! next) and `pitt:commits` (version = number of the commit, from 1); where matches were numbered also `pitt:lane:<n>` (version =
+//! last number of that lane).
 //!
 //! A packet's bytes stand in the row of its first record; they are null in the rows of its other records, and
 //! when every record of it is a byte-equal duplicate. `frame`, `frame_header`, `frame_sync` and `packet` give
@@ -66,6 +67,11 @@ pub(crate) const COMMITS: &str = "pitt:commits";
 pub(crate) const DERIVED: &str = "packets";
 /// Footer key of the derived files of a commit.
 pub(crate) const MANIFEST: &str = "pitt.derived";
+/// Application id under which commits of `packets` record the last match number of a lane.
+pub(crate) fn lane_txn(lane: u32) -> String {
+    format!("pitt:lane:{lane}")
+}
+
 /// Footer key of the positions that a commit covers.
 pub(crate) const POSITIONS: &str = "pitt.positions";
 
@@ -255,6 +261,24 @@ pub(crate) fn matches() -> Schema {
             DataType::Int64,
             "us (UTC)",
             "time of receipt of the alert",
+        ),
+        column(
+            "lane",
+            DataType::Int32,
+            "",
+            "lane of the process that numbered the match; null in rows of older versions",
+        ),
+        column(
+            "seq",
+            DataType::Int64,
+            "",
+            "number of the match in its lane, from 1, ascending by 1",
+        ),
+        column(
+            "matched_us",
+            DataType::Int64,
+            "us (UTC)",
+            "time at which the match was numbered",
         ),
     ]);
     Schema::new(fields)

@@ -11,9 +11,11 @@
 //! | ledger | per partition and night: received = stored + duplicate + quarantined |
 //! | alert ids | every alert is stored once |
 //! | alerts, forced, matches, quarantine | each belongs to a record of `packets` that has its outcome, once |
+//! | match numbers | in each lane they ascend by one: none twice, none missing |
 //! | index | every stored alert is where the index says |
 
 mod files;
+mod numbers;
 mod rows;
 
 use std::fmt;
@@ -148,6 +150,7 @@ impl Archive {
         report.checks.push(files::check_manifests(&listing));
         let rows = rows::check(self, &listing, &mut report.ledger, !intact);
         report.checks.extend(rows);
+        report.checks.push(numbers::check(self, &listing));
         Ok(report)
     }
 

@@ -10,7 +10,7 @@ use crate::archive::Inner;
 use crate::delta::{Addition, DeltaLog};
 use crate::error::ArchiveError;
 use crate::stream::Stream;
-use crate::tables::{COMMITS, DERIVED, FORCED, MANIFEST, PACKETS, POSITIONS, SCHEMAS};
+use crate::tables::{COMMITS, DERIVED, FORCED, MANIFEST, PACKETS, POSITIONS, SCHEMAS, lane_txn};
 use crate::{crash, recover, shape};
 
 impl Writer {
@@ -90,6 +90,9 @@ impl Writer {
             .map(|(partition, span)| (partition.clone(), span.next))
             .collect();
         txns.push((COMMITS.to_owned(), self.commit as i64));
+        if self.last_seq > 0 {
+            txns.push((lane_txn(self.lane), self.last_seq as i64));
+        }
         let mut tables = self.inner.tables();
         table_mut(&mut tables, PACKETS)?.commit(Addition {
             parts: &open.packets.finished,

@@ -8,7 +8,7 @@ use arrow_array::BooleanArray;
 use arrow_schema::Schema;
 use pitt_alert::{Decoded, Packet};
 
-use super::Match;
+use super::matched::{self, MatchRow};
 use crate::archive::Inner;
 use crate::derive::{self, ForcedRows};
 use crate::error::ArchiveError;
@@ -41,13 +41,13 @@ impl Derived {
         entries: &[Entry],
         packets: &[Packet],
         decoded: &Decoded,
-        matches: &[Match],
+        matches: &[MatchRow],
     ) -> Result<(), ArchiveError> {
         for batch in 0..decoded.batches.len() {
             self.write_alerts(batch, entries, decoded)?;
         }
         let stream = self.stream(MATCHES)?;
-        let rows = derive::match_rows(matches, entries, packets, decoded, stream.schema())?;
+        let rows = matched::rows(matches, packets, decoded, stream.schema())?;
         stream.write(&rows)?;
         if entries.iter().any(|e| e.outcome == Outcome::Quarantined) {
             let stream = self.stream(QUARANTINE)?;
@@ -131,10 +131,13 @@ impl Derived {
 
 /// A stream to a table, which for a survey seen for the first time does not exist yet.
 pub(super) fn new_stream(inner: &Inner, name: &str, commit: u64) -> Result<Stream, ArchiveError> {
-    let schema = match inner.tables().get(name) {
+    let mut schema = match inner.tables().get(name) {
         Some(log) => log.schema()?,
         None => Arc::new(Schema::empty()),
     };
+    if name == MATCHES {
+        schema = matched::grown(&schema).unwrap_or(schema);
+    }
     let folder = inner.site.root.join(name);
     std::fs::create_dir_all(&folder).map_err(ArchiveError::io(&folder))?;
     Ok(Stream::new(

@@ -2,9 +2,12 @@
 
 mod commit;
 mod derived;
+mod matched;
 mod positions;
 
 pub(crate) use commit::{growth, table, table_mut};
+pub(crate) use matched::grown as grown_matches;
+pub use matched::{Match, NumberedMatch};
 pub(crate) use positions::{Span, from_json as spans_from_json, may_skip};
 
 use std::collections::{BTreeMap, HashMap};
@@ -12,7 +15,7 @@ use std::panic::resume_unwind;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread;
-use std::time::Instant;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use pitt_alert::frame::{self, Frame, FrameKind};
 use pitt_alert::{Decoded, Packet};
@@ -25,25 +28,13 @@ use crate::recover;
 use crate::stream::Stream;
 use crate::tables::PACKETS;
 use derived::Derived;
+use matched::MatchRow;
 
 /// Bytes of packets gathered before they go to the Parquet writer.
 const GATHER_BYTES: usize = 16 << 20;
 
-/// A filter took an alert.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Match {
-    /// Survey of the alert.
-    pub survey: Arc<str>,
-    /// The alert.
-    pub alert_id: i64,
-    /// Name of the filter.
-    pub filter: Arc<str>,
-    /// Its version.
-    pub version: Arc<str>,
-}
-
 /// What became of the records of one append.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct AppendReport {
     /// Stored for the first time.
     pub stored: u64,
@@ -51,6 +42,9 @@ pub struct AppendReport {
     pub duplicates: u64,
     /// Could not be read.
     pub quarantined: u64,
+    /// The matches that are new, in order of their numbers. Not those of duplicates, nor those that were numbered before
+    /// a crash: these keep their numbers, and [`Archive::matches_after`] has them after the commit.
+    pub matches: Vec<NumberedMatch>,
 }
 
 /// What a commit made durable.
@@ -76,6 +70,9 @@ pub struct Writer {
     /// Number of the next commit.
     commit: u64,
     next: HashMap<String, i64>,
+    /// Lane whose numbers new matches get, and the last one given.
+    lane: u32,
+    last_seq: u64,
     open: Option<Open>,
     failed: bool,
 }
@@ -108,10 +105,13 @@ impl Archive {
             inner: self.inner.clone(),
             commit: 0,
             next: HashMap::new(),
+            lane: 0,
+            last_seq: 0,
             open: None,
             failed: false,
         };
         writer.commit = recover::complete(&self.inner)? + 1;
+        writer.last_seq = self.inner.last_seq(writer.lane)?;
         Ok(writer)
     }
 }
@@ -207,6 +207,8 @@ impl Writer {
     ) -> Result<AppendReport, ArchiveError> {
         let mut entries = journal::entries(packets, decoded);
         self.find_duplicates(&mut entries, packets, decoded)?;
+        let numbered = self.number(matches, &entries, decoded);
+        let rows: Vec<MatchRow> = numbered.iter().map(|n| row_of(n, matches)).collect();
         let inner = self.inner.clone();
         let Open {
             packets: journal,
@@ -217,7 +219,7 @@ impl Writer {
         let (journalled, derived) = thread::scope(|scope| {
             let journal =
                 scope.spawn(|| write_packets(&inner, journal, &entries, packets, decoded));
-            let derived = derived.write(&entries, packets, decoded, matches);
+            let derived = derived.write(&entries, packets, decoded, &rows);
             (
                 journal.join().unwrap_or_else(|panic| resume_unwind(panic)),
                 derived,
@@ -225,7 +227,10 @@ impl Writer {
         });
         journalled?;
         derived?;
-        let mut report = AppendReport::default();
+        let mut report = AppendReport {
+            matches: numbered,
+            ..Default::default()
+        };
         for entry in &entries {
             match entry.outcome {
                 Outcome::Stored => report.stored += 1,
@@ -235,6 +240,30 @@ impl Writer {
         }
         self.open()?.rows += entries.len() as u64;
         Ok(report)
+    }
+
+    /// Numbers the matches of alerts that are stored.
+    fn number(
+        &mut self,
+        matches: &[Match],
+        entries: &[Entry],
+        decoded: &Decoded,
+    ) -> Vec<NumberedMatch> {
+        let matched_us = now_us();
+        let mut numbered = Vec::new();
+        for taken in matched::taken(matches, entries, decoded) {
+            self.last_seq += 1;
+            numbered.push(NumberedMatch {
+                lane: self.lane,
+                seq: self.last_seq,
+                filter: taken.given,
+                packet: entries[taken.entry].packet,
+                batch: taken.batch,
+                row: taken.row,
+                matched_us,
+            });
+        }
+        numbered
     }
 
     /// Marks entries whose alert is stored already, or earlier in this commit.
@@ -291,6 +320,24 @@ impl Writer {
         }
         self.open.as_mut().ok_or(ArchiveError::Poisoned)
     }
+}
+
+fn row_of(numbered: &NumberedMatch, matches: &[Match]) -> MatchRow {
+    MatchRow {
+        taken: matches[numbered.filter].clone(),
+        lane: numbered.lane,
+        seq: numbered.seq,
+        matched_us: numbered.matched_us,
+        packet: numbered.packet,
+        batch: numbered.batch,
+        row: numbered.row,
+    }
+}
+
+/// Microseconds since 1970, UTC.
+fn now_us() -> i64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH);
+    i64::try_from(now.unwrap_or_default().as_micros()).unwrap_or(i64::MAX)
 }
 
 /// Writes rows of the journal, and notes the headers and schemas that they refer to.

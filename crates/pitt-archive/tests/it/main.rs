@@ -15,5 +15,6 @@ mod gaps;
 mod growth;
 mod journey;
 mod night;
+mod numbers;
 mod real;
 mod tools;
