@@ -17,7 +17,7 @@ FROM debian:bookworm-slim
 RUN apt-get update \
  && apt-get install -y --no-install-recommends ca-certificates libssl3 zlib1g \
  && rm -rf /var/lib/apt/lists/* \
- && useradd --system --uid 10001 --user-group --no-create-home --home-dir /data pitt \
+ && useradd --uid 10001 --user-group --no-create-home --home-dir /data pitt \
  && install -d -o pitt -g pitt /data
 COPY --from=build /usr/local/bin/pitt /usr/local/bin/pitt
 COPY examples/filters /etc/pitt/filters
