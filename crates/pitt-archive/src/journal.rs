@@ -1,14 +1,17 @@
 //! From packets and what was decoded of them to rows of `packets`.
 
 use arrow_array::builder::{
-    BinaryBuilder, Float64Builder, Int32Builder, Int64Builder, StringBuilder,
+    BinaryBuilder, BinaryViewBuilder, Float64Builder, Int32Builder, Int64Builder, StringBuilder,
 };
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Float64Type, Int32Type, Int64Type};
 use arrow_array::{
-    Array, ArrayRef, Float64Array, Int32Array, Int64Array, RecordBatch, StringArray,
+    Array, ArrayRef, BinaryViewArray, Float64Array, Int32Array, Int64Array, RecordBatch,
+    StringArray,
 };
-use arrow_schema::SchemaRef;
+use arrow_buffer::Buffer;
+use arrow_schema::{ArrowError, DataType, FieldRef, Schema, SchemaRef};
+use bytes::Bytes;
 use std::sync::Arc;
 
 use crate::error::ArchiveError;
@@ -173,7 +176,7 @@ pub(crate) struct JournalBuilder<'a> {
     frame_sync: BinaryBuilder,
     crc32: Int64Builder,
     size: Int64Builder,
-    packet: BinaryBuilder,
+    packet: Vec<Option<Bytes>>,
     bytes: usize,
 }
 
@@ -202,7 +205,7 @@ impl<'a> JournalBuilder<'a> {
             frame_sync: BinaryBuilder::new(),
             crc32: Int64Builder::new(),
             size: Int64Builder::new(),
-            packet: BinaryBuilder::new(),
+            packet: vec![],
             bytes: 0,
         }
     }
@@ -272,11 +275,12 @@ impl<'a> JournalBuilder<'a> {
         self.frame_header
             .append_option(framed.and_then(|f| f.header_id).map(|id| id.hex()));
         self.frame_sync.append_option(framed.and_then(|f| f.sync));
-        self.packet.append_option(framed.map(|f| &f.body[..]));
+        self.packet.push(framed.map(|f| f.body.clone()));
         self.bytes += framed.map_or(0, |f| f.body.len());
     }
 
-    /// The rows so far, in the columns of `packets`; the builder is empty again.
+    /// The rows so far, in the columns of `packets`, but with views in place of copies of the packets' bytes; the
+    /// builder is empty again.
     pub(crate) fn finish(&mut self, schema: &SchemaRef) -> Result<RecordBatch, ArchiveError> {
         self.bytes = 0;
         let columns: Vec<ArrayRef> = vec![
@@ -299,8 +303,41 @@ impl<'a> JournalBuilder<'a> {
             Arc::new(self.frame_sync.finish()),
             Arc::new(self.crc32.finish()),
             Arc::new(self.size.finish()),
-            Arc::new(self.packet.finish()),
+            Arc::new(
+                views(&std::mem::take(&mut self.packet)).map_err(ArchiveError::arrow(PACKETS))?,
+            ),
         ];
-        RecordBatch::try_new(schema.clone(), columns).map_err(ArchiveError::arrow(PACKETS))
+        RecordBatch::try_new(with_views(schema), columns).map_err(ArchiveError::arrow(PACKETS))
     }
+}
+
+/// The columns of `packets`, of which the last is views.
+fn with_views(schema: &SchemaRef) -> SchemaRef {
+    let last = schema.fields().len().saturating_sub(1);
+    let field = |(at, field): (usize, &FieldRef)| {
+        let kind = if at == last {
+            DataType::BinaryView
+        } else {
+            field.data_type().clone()
+        };
+        Arc::new(field.as_ref().clone().with_data_type(kind))
+    };
+    let fields: Vec<FieldRef> = schema.fields().iter().enumerate().map(field).collect();
+    Arc::new(Schema::new(fields))
+}
+
+/// Views of bytes that stay where they are.
+fn views(packets: &[Option<Bytes>]) -> Result<BinaryViewArray, ArrowError> {
+    let mut builder = BinaryViewBuilder::with_capacity(packets.len());
+    for packet in packets {
+        let Some(packet) = packet else {
+            builder.append_null();
+            continue;
+        };
+        let length = u32::try_from(packet.len())
+            .map_err(|_| ArrowError::OffsetOverflowError(packet.len()))?;
+        let block = builder.append_block(Buffer::from(packet.clone()));
+        builder.try_append_view(block, 0, length)?;
+    }
+    Ok(builder.finish())
 }

@@ -2,29 +2,28 @@
 
 use std::fmt;
 use std::fs::File;
-use std::io::{self, Read, Write};
+use std::io::{self, Read};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::thread::{self, JoinHandle};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;
 use bytes::Bytes;
-use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use parquet::errors::{ParquetError, Result as ParquetResult};
-use parquet::file::metadata::{KeyValue, ParquetMetaData};
+use parquet::file::metadata::ParquetMetaData;
 use parquet::file::properties::WriterProperties;
 use parquet::file::reader::{ChunkReader, Length};
 use parquet::file::statistics::Statistics;
 use serde_json::{Map, Value, json};
-use xxhash_rust::xxh3::Xxh3;
 
 use crate::crash;
 use crate::error::ArchiveError;
 use crate::folder::sync_folder;
+use crate::groups::RowGroups;
+use crate::sink::Sink;
 
 /// Name of a data file: `<commit>-<number>-<xxh3>.parquet`.
 ///
@@ -115,7 +114,7 @@ pub(crate) struct PartWriter {
     staged: PathBuf,
     commit: u64,
     number: u32,
-    writer: ArrowWriter<HashingFile>,
+    writer: RowGroups<Sink>,
     rows: u64,
 }
 
@@ -130,10 +129,8 @@ impl PartWriter {
             ".part-{commit:010}-{number:03}-{}",
             uuid::Uuid::new_v4()
         ));
-        let file = File::create_new(&staged).map_err(ArchiveError::io(&staged))?;
-        let sink = HashingFile::new(file);
-        let writer = ArrowWriter::try_new(sink, schema, Some(properties))
-            .map_err(ArchiveError::parquet(&staged))?;
+        let sink = Sink::create(&staged).map_err(ArchiveError::io(&staged))?;
+        let writer = RowGroups::new(sink, schema, properties).map_err(write_error(&staged))?;
         Ok(Self {
             folder: folder.to_owned(),
             staged,
@@ -151,24 +148,22 @@ impl PartWriter {
 
     /// Bytes on disk and in memory so far, about.
     pub(crate) fn bytes(&self) -> u64 {
-        (self.writer.bytes_written() + self.writer.in_progress_size()) as u64
+        self.writer.bytes() as u64
     }
 
     /// Adds a key to the file's footer.
     pub(crate) fn note(&mut self, key: &str, value: String) {
-        self.writer
-            .append_key_value_metadata(KeyValue::new(key.to_owned(), value));
+        self.writer.note(key, value);
     }
 
     pub(crate) fn finish(mut self) -> Result<Part, ArchiveError> {
-        let metadata = self.writer.finish().map_err(write_error(&self.staged))?;
+        let (metadata, sink) = self.writer.finish().map_err(write_error(&self.staged))?;
         let stats = delta_stats(&metadata);
-        let sink = self.writer.inner_mut();
-        sink.sync().map_err(ArchiveError::io(&self.staged))?;
+        let (size, hash) = sink.finish().map_err(ArchiveError::io(&self.staged))?;
         let name = PartName {
             commit: self.commit,
             number: self.number,
-            hash: sink.hash.digest(),
+            hash,
         };
         let path = self.folder.join(name.to_string());
         crash::point("file-before-name");
@@ -177,7 +172,7 @@ impl PartWriter {
         Ok(Part {
             name,
             path,
-            size: sink.size,
+            size,
             rows: self.rows,
             stats,
             written_ms: now_ms(),
@@ -205,82 +200,8 @@ pub(crate) fn now_ms() -> i64 {
     i64::try_from(now.as_millis()).unwrap_or(i64::MAX)
 }
 
-/// Bytes after which a file's pages are sent to the disk, so that the sync at its end finds little left.
-const WRITE_BACK_BYTES: u64 = 32 << 20;
-
-/// A file that is hashed as it is written.
-struct HashingFile {
-    file: File,
-    hash: Xxh3,
-    size: u64,
-    /// Size at the last write-back, and the thread that sees to it.
-    sent: u64,
-    sending: Option<JoinHandle<io::Result<()>>>,
-}
-
-impl HashingFile {
-    fn new(file: File) -> Self {
-        Self {
-            file,
-            hash: Xxh3::new(),
-            size: 0,
-            sent: 0,
-            sending: None,
-        }
-    }
-
-    /// Starts a write-back when enough has gathered and none is under way.
-    ///
-    /// The kernel tells a failed write-back to one caller only, so every thread's outcome is asked for.
-    fn send(&mut self) -> io::Result<()> {
-        if self.size - self.sent < WRITE_BACK_BYTES {
-            return Ok(());
-        }
-        match self.sending.take() {
-            Some(sending) if !sending.is_finished() => {
-                self.sending = Some(sending);
-                return Ok(());
-            }
-            finished => outcome(finished)?,
-        }
-        self.sent = self.size;
-        let file = self.file.try_clone()?;
-        self.sending = Some(thread::spawn(move || file.sync_data()));
-        Ok(())
-    }
-
-    /// Makes everything written durable.
-    fn sync(&mut self) -> io::Result<()> {
-        outcome(self.sending.take())?;
-        self.file.sync_all()
-    }
-}
-
-fn outcome(sending: Option<JoinHandle<io::Result<()>>>) -> io::Result<()> {
-    let lost = |_| {
-        Err(io::Error::other(
-            "the thread that syncs the file ended early",
-        ))
-    };
-    sending.map_or(Ok(()), |sending| sending.join().unwrap_or_else(lost))
-}
-
-impl Write for HashingFile {
-    fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
-        let written = self.file.write(buffer)?;
-        self.hash.update(&buffer[..written]);
-        self.size += written as u64;
-        self.send()?;
-        Ok(written)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.file.flush()
-    }
-}
-
 /// Columns whose smallest and largest values go into the Delta log, where readers prune files by them.
-const PRUNING: [&str; 8] = [
+const PRUNING: [&str; 9] = [
     "alert_id",
     "object_id",
     "mjd_tai",
@@ -289,6 +210,7 @@ const PRUNING: [&str; 8] = [
     "_healpix_29",
     "offset",
     "received_us",
+    "seq",
 ];
 
 /// Delta statistics of a file, from its footer.
