@@ -20,12 +20,11 @@ import threading
 import time
 from dataclasses import dataclass, field
 
+import alerts
 import confluent_kafka as ck
+import node
 import numpy as np
 import psutil
-
-import alerts
-import node
 from broker import Broker, pitt
 from ground import Ground
 from reckoning import received, verify

@@ -60,7 +60,7 @@ class Broker:
         self.kills = 0
         self._log = self.folder / "pitt.log"
 
-    def start(self, prefix: tuple[str, ...] = (), environment: dict | None = None, before=None) -> "Broker":
+    def start(self, prefix: tuple[str, ...] = (), environment: dict | None = None, before=None) -> Broker:
         """Starts `pitt run`. `prefix` goes before the program (`faketime ..`); `before` runs in the child first."""
         def prepare():
             dies_with_us()
@@ -90,7 +90,7 @@ class Broker:
             self.process.kill()
             raise AssertionError(f"`pitt run` did not end after SIGINT: {self.log()}") from None
 
-    def __enter__(self) -> "Broker":
+    def __enter__(self) -> Broker:
         return self.start()
 
     def __exit__(self, *_) -> None:

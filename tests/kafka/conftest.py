@@ -8,9 +8,8 @@ from __future__ import annotations
 import os
 import pathlib
 
-import pytest
-
 import node
+import pytest
 from broker import pitt
 from ground import Ground, Stream
 

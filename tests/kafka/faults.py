@@ -220,7 +220,7 @@ class SmallDisk:
 
     megabytes = 600
 
-    def __enter__(self) -> "SmallDisk":
+    def __enter__(self) -> SmallDisk:
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="pitt-disk-"))
         done = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={self.megabytes}m", "tmpfs", str(self.folder)],
                               capture_output=True, text=True, check=False)
@@ -296,7 +296,7 @@ class Registry:
         request.end_headers()
         request.wfile.write(text)
 
-    def __enter__(self) -> "Registry":
+    def __enter__(self) -> Registry:
         threading.Thread(target=self._server.serve_forever, daemon=True).start()
         return self
 

@@ -8,12 +8,11 @@ import threading
 import time
 
 import confluent_kafka as ck
-from confluent_kafka.admin import AdminClient, NewTopic
-
 import node
 import reckoning
 from alerts import FILTER, Sender, Sent, SmallAlerts
 from broker import PATIENCE, Broker, Settings, pitt
+from confluent_kafka.admin import AdminClient, NewTopic
 
 # A member that dies is missed after so many milliseconds; Kafka's usual 45 s would make the tests wait.
 SESSION_MS = 3000
@@ -41,7 +40,7 @@ class Stream:
             self._words += ["--users", str(users), "--tls-cert", str(self.certificates.certificate), "--tls-key",
                             str(self.certificates.key)]
 
-    def start(self) -> "Stream":
+    def start(self) -> Stream:
         """Starts the program and returns when it takes connections."""
         with open(self.folder / "console.log", "ab") as log:
             self.process = subprocess.Popen(
@@ -64,7 +63,7 @@ class Stream:
         self.process.kill()
         self.process.wait()
 
-    def __enter__(self) -> "Stream":
+    def __enter__(self) -> Stream:
         return self.start()
 
     def __exit__(self, *_) -> None:
@@ -135,7 +134,7 @@ class Ground:
             one.result(60)
         return topic
 
-    def run(self, name: str, output: str | None = None, **changes) -> "Course":
+    def run(self, name: str, output: str | None = None, **changes) -> Course:
         """An input topic `<name>`, an output topic, a broker from one to the other, a sender and a tally.
 
         `changes` are settings; `poison` and `alerts` are the sender's.

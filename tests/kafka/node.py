@@ -137,7 +137,7 @@ class Kafka:
         self._write_settings(plain, controller, sasl, tls)
         self._format()
 
-    def start(self) -> "Kafka":
+    def start(self) -> Kafka:
         """Starts the node and returns when it answers."""
         log = open(self.folder / "console.log", "ab")
         self.process = subprocess.Popen(
@@ -160,7 +160,7 @@ class Kafka:
         self.process.kill()
         self.process.wait()
 
-    def __enter__(self) -> "Kafka":
+    def __enter__(self) -> Kafka:
         return self.start()
 
     def __exit__(self, *_) -> None:

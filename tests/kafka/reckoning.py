@@ -10,9 +10,8 @@ import time
 from dataclasses import asdict, dataclass
 
 import confluent_kafka as ck
-from deltalake import DeltaTable
-
 from alerts import Sent
+from deltalake import DeltaTable
 
 
 @dataclass

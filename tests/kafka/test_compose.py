@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import subprocess
 
-import yaml
-
 import node
+import yaml
 
 COMPOSE = node.REPOSITORY / "compose.yaml"
 
@@ -17,12 +16,11 @@ def test_kafka_takes_the_settings_of_compose(tmp_path, kafka):
     settings = {name.removeprefix("KAFKA_").lower().replace("_", "."): str(value)
                 for name, value in service["environment"].items() if name.startswith("KAFKA_")}
     inside, outside, controller = node.free_ports(3)
-    for name, value in settings.items():
+    for name in settings:
         for here, there in (("kafka:19092", f"127.0.0.1:{inside}"), ("localhost:9092", f"127.0.0.1:{outside}"),
                             ("kafka:9093", f"127.0.0.1:{controller}"), ("//:19092", f"//127.0.0.1:{inside}"),
                             ("//:9092", f"//127.0.0.1:{outside}"), ("//:9093", f"//127.0.0.1:{controller}")):
-            value = value.replace(here, there)
-        settings[name] = value
+            settings[name] = settings[name].replace(here, there)
     settings["log.dirs"] = tmp_path / "data"
     running = node.Kafka(tmp_path / "node", extra=settings)
     running.servers = f"127.0.0.1:{outside}"

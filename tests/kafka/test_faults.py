@@ -2,9 +2,8 @@
 
 import random
 
-import pytest
-
 import faults
+import pytest
 import reckoning
 from conftest import missing
 

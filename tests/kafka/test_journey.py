@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+import io
 import json
 import pathlib
 import struct
@@ -12,13 +13,14 @@ import time
 import zlib
 
 import confluent_kafka as ck
-import pytest
-from deltalake import DeltaTable
-
+import fastavro
 import node
+import pytest
 import reckoning
 from alerts import FIRST_ID, Sender
 from broker import Broker, Settings
+from deltalake import DeltaTable
+from fastavro.schema import load_schema
 from faults import Registry
 from values import container, differences, wire
 
@@ -127,8 +129,6 @@ def test_real_packets_of_rubin_with_a_registry(ground, data):
 
 def written_out(data: pathlib.Path, folder: pathlib.Path) -> list[pathlib.Path]:
     """Rubin's schemas, one file an id with all named types in it, as its registry has them."""
-    from fastavro.schema import load_schema
-
     folder.mkdir()
     written = []
     for top in sorted((data / "lsst/schemas").glob("*/*/lsst.v*_*.alert.avsc")):
@@ -192,10 +192,6 @@ def test_messages_of_ten_megabytes(ground):
 
 
 def _encoded(record: dict, schema) -> bytes:
-    import io
-
-    import fastavro
-
     out = io.BytesIO()
     fastavro.schemaless_writer(out, schema, record)
     return struct.pack(">bI", 0, 1100) + out.getvalue()
