@@ -100,6 +100,11 @@ impl Connection {
     }
 
     fn meaning(&self, code: Option<Code>, why: String) -> Failure {
+        // What ended the producer is the cause; messages thrown out with it are the consequence.
+        let (code, why) = match self.producer.client().fatal_error() {
+            Some((code, told)) => (Some(code), format!("{why}: {told}")),
+            None => (code, why),
+        };
         match code {
             Some(Code::Fenced | Code::ProducerFenced | Code::InvalidProducerEpoch) => {
                 // A transaction that was open for too long was ended by the cluster, with the same words.

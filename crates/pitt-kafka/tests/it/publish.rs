@@ -22,6 +22,7 @@ struct Numbers {
     count: u64,
     batch: u64,
     huge: u64,
+    own: String,
 }
 
 impl Feed for Numbers {
@@ -29,7 +30,7 @@ impl Feed for Numbers {
         let from: u64 = place.map_or(0, |place| place.parse().unwrap());
         let to = (from + self.batch).min(self.count);
         let message = |n: u64| Outgoing {
-            topic: if n.is_multiple_of(2) { "even" } else { "odd" }.into(),
+            topic: format!("{}{}", self.own, ["even", "odd"][n as usize % 2]).into(),
             key: Bytes::from(format!("key {n}")),
             spread: format!("object {}", n % 10).into(),
             headers: vec![("number", n.to_string())],
@@ -46,6 +47,40 @@ impl Feed for Numbers {
     fn published(&mut self, _: &Cursor) {}
 }
 
+/// Where a test publishes: this repository's stream, or the cluster that `PITT_TEST_KAFKA` names (`HOST:PORT`).
+struct Cluster {
+    servers: String,
+    /// Goes before every name, for tests share a cluster.
+    own: String,
+    stream: Option<(tempfile::TempDir, Server)>,
+}
+
+impl Cluster {
+    fn new(own: &str) -> Cluster {
+        match std::env::var("PITT_TEST_KAFKA") {
+            Ok(servers) => Cluster {
+                servers,
+                own: format!("{own}-{}-", std::process::id()),
+                stream: None,
+            },
+            Err(_) => {
+                let stream = server();
+                Cluster {
+                    servers: stream.1.address().to_string(),
+                    own: String::new(),
+                    stream: Some(stream),
+                }
+            }
+        }
+    }
+
+    fn end(self) {
+        if let Some((_folder, server)) = self.stream {
+            server.shutdown();
+        }
+    }
+}
+
 fn server() -> (tempfile::TempDir, Server) {
     let folder = tempfile::tempdir().unwrap();
     let mut config = StreamConfig::new(folder.path());
@@ -54,28 +89,34 @@ fn server() -> (tempfile::TempDir, Server) {
     (folder, server)
 }
 
-fn output(servers: &str, transport: Transport) -> Output {
+fn output(cluster: &Cluster, transport: Transport) -> Output {
+    let own = &cluster.own;
     Output {
         access: Access {
-            servers: servers.to_owned(),
+            servers: cluster.servers.clone(),
             ..Access::default()
         },
-        id: "pitt-test-0".into(),
-        cursors: "pitt-cursor".into(),
+        id: format!("{own}pitt-test-0"),
+        cursors: format!("{own}pitt-cursor"),
         shape: TopicShape {
             partitions: 3,
             replication: -1,
             retention_ms: 600_000,
         },
-        topics: vec!["even".into()],
+        topics: vec![format!("{own}even")],
         max_message_bytes: 1_000_000,
         transport,
     }
 }
 
-fn publisher(output: Output, count: u64) -> Publisher<Output, Numbers> {
-    let (batch, huge) = (100, 0);
-    let feed = Numbers { count, batch, huge };
+fn publisher(cluster: &Cluster, transport: Transport, count: u64) -> Publisher<Output, Numbers> {
+    let output = output(cluster, transport);
+    let feed = Numbers {
+        count,
+        batch: 100,
+        huge: 0,
+        own: cluster.own.clone(),
+    };
     let quick = Backoff {
         first: Duration::from_millis(50),
         most: Duration::from_millis(200),
@@ -98,9 +139,10 @@ fn drain(publisher: &mut Publisher<Output, Numbers>) {
 }
 
 /// What a reader of what is committed sees of a topic: number and partition, in the order of each partition.
-fn read(servers: &str, topic: &str, partitions: i32) -> Vec<(u64, i32)> {
+fn read(cluster: &Cluster, topic: &str) -> Vec<(u64, i32)> {
+    let (topic, partitions) = (&format!("{}{topic}", cluster.own), 3);
     let consumer: BaseConsumer = ClientConfig::new()
-        .set("bootstrap.servers", servers)
+        .set("bootstrap.servers", &cluster.servers)
         .set("group.id", "reader")
         .set("isolation.level", "read_committed")
         .set("enable.partition.eof", "true")
@@ -138,16 +180,19 @@ fn sorted(seen: &[(u64, i32)]) -> Vec<u64> {
 }
 
 fn publishes_all_and_goes_on(transport: Transport) {
-    let (_folder, server) = server();
-    let servers = server.address().to_string();
-    let mut first = publisher(output(&servers, transport), 950);
+    let cluster = Cluster::new(if transport == Transport::Plain {
+        "plain"
+    } else {
+        "all"
+    });
+    let mut first = publisher(&cluster, transport, 950);
     drain(&mut first);
     drop(first);
     // Another process, later: it goes on where the cursor stands.
-    let mut second = publisher(output(&servers, transport), 1000);
+    let mut second = publisher(&cluster, transport, 1000);
     drain(&mut second);
     assert_eq!(second.cursor().unwrap().published, 1000);
-    let (odd, even) = (read(&servers, "odd", 3), read(&servers, "even", 3));
+    let (odd, even) = (read(&cluster, "odd"), read(&cluster, "even"));
     assert_eq!(sorted(&odd), (1..=1000).step_by(2).collect::<Vec<u64>>());
     assert_eq!(sorted(&even), (2..=1000).step_by(2).collect::<Vec<u64>>());
     // What belongs together is in one partition, in order.
@@ -158,7 +203,7 @@ fn publishes_all_and_goes_on(transport: Transport) {
         *last = number;
     }
     drop(second);
-    server.shutdown();
+    cluster.end();
 }
 
 #[test]
@@ -173,25 +218,28 @@ fn publishes_all_and_goes_on_in_transactions() {
 
 #[test]
 fn a_message_too_large_is_left_out_and_counted() {
-    let (_folder, server) = server();
-    let servers = server.address().to_string();
-    let mut publisher = publisher(output(&servers, Transport::Transactions), 20);
+    let cluster = Cluster::new("huge");
+    let mut publisher = publisher(&cluster, Transport::Transactions, 20);
     publisher.feed().huge = 7;
     drain(&mut publisher);
     let cursor = publisher.cursor().unwrap();
     assert_eq!((cursor.published, &cursor.refused["numbers"]), (19, &1));
     let odd: Vec<u64> = (1..=19).step_by(2).filter(|n| *n != 7).collect();
-    assert_eq!(sorted(&read(&servers, "odd", 3)), odd);
+    assert_eq!(sorted(&read(&cluster, "odd")), odd);
     drop(publisher);
-    server.shutdown();
+    cluster.end();
 }
 
 #[test]
 fn an_output_that_is_away_is_waited_for() {
     let (folder, server) = server();
     let address = server.address();
-    let servers = address.to_string();
-    let mut publisher = publisher(output(&servers, Transport::Plain), 300);
+    let cluster = Cluster {
+        servers: address.to_string(),
+        own: String::new(),
+        stream: None,
+    };
+    let mut publisher = publisher(&cluster, Transport::Plain, 300);
     assert!(matches!(publisher.step(), Progress::Published { .. }));
     server.shutdown();
     let until = Instant::now() + PATIENCE;
@@ -207,7 +255,7 @@ fn an_output_that_is_away_is_waited_for() {
     config.address = address;
     let server = Server::bind(config).unwrap();
     drain(&mut publisher);
-    let all: Vec<u64> = [read(&servers, "odd", 3), read(&servers, "even", 3)]
+    let all: Vec<u64> = [read(&cluster, "odd"), read(&cluster, "even")]
         .iter()
         .flat_map(|seen| sorted(seen))
         .collect();
@@ -219,11 +267,10 @@ fn an_output_that_is_away_is_waited_for() {
 
 #[test]
 fn a_rival_of_the_same_name_fences() {
-    let (_folder, server) = server();
-    let servers = server.address().to_string();
-    let mut old = publisher(output(&servers, Transport::Transactions), 500);
+    let cluster = Cluster::new("rival");
+    let mut old = publisher(&cluster, Transport::Transactions, 500);
     assert!(matches!(old.step(), Progress::Published { .. }));
-    let mut new = publisher(output(&servers, Transport::Transactions), 500);
+    let mut new = publisher(&cluster, Transport::Transactions, 500);
     assert!(matches!(new.step(), Progress::Published { .. }));
     let fenced = |publisher: &mut Publisher<_, _>| {
         let until = Instant::now() + PATIENCE;
@@ -231,14 +278,17 @@ fn a_rival_of_the_same_name_fences() {
             match publisher.step() {
                 Progress::Fenced { .. } => return true,
                 Progress::Idle => return false,
-                _ => assert!(Instant::now() < until),
+                other => {
+                    eprintln!("{other:?}");
+                    assert!(Instant::now() < until);
+                }
             }
         }
     };
     assert!(fenced(&mut old));
     assert!(!fenced(&mut new));
-    let odd = read(&servers, "odd", 3);
+    let odd = read(&cluster, "odd");
     assert_eq!(sorted(&odd), (1..=500).step_by(2).collect::<Vec<u64>>());
     drop((old, new));
-    server.shutdown();
+    cluster.end();
 }
