@@ -96,7 +96,13 @@ impl Curve {
             CurveOp::Color => self.color(points.of(row)),
             CurveOp::Nondetections => Some(detected().count() as f64),
             CurveOp::LastNondetectionAge => Some(now? - detected().next_back()?.mjd),
-            CurveOp::NondetectionGap => gap(detected(), lists.get(1)?.of(row)),
+            CurveOp::NondetectionGap => {
+                let found = lists.get(1)?.of(row);
+                gap(
+                    detected(),
+                    found.filter(|p| self.band.is_none_or(|band| band == p.band)),
+                )
+            }
             CurveOp::ForcedMaxFlux => largest(detected().map(|p| p.flux)),
             CurveOp::ForcedSnr => largest(detected().map(|p| p.flux / p.flux_err)),
             CurveOp::ForcedDetections => Some(

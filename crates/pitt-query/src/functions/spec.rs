@@ -325,7 +325,7 @@ static FUNCTIONS: &[FunctionSpec] = &[
         &[ANY_BAND],
         &["nondetections", "detections", "mjd_tai"],
         TIME,
-        "Days from the last non-detection before the first detection to that detection: how well the explosion is dated.",
+        "Days from the last non-detection before the first detection to that detection, both in the band if one is given: how well the explosion is dated.",
         "first of `detections` less the `nondetections` before it",
     ),
     curve(

@@ -17,6 +17,7 @@ use datafusion::sql::parser::DFParserBuilder;
 use futures::StreamExt;
 use tokio::runtime::Runtime;
 
+use super::names::Names;
 use super::table::{FilesTable, TableSource};
 use crate::catalog::Catalogs;
 use crate::dialect::AlertSql;
@@ -73,6 +74,7 @@ const PACKET_BYTES: [&str; 3] = ["packet", "frame_header", "frame_sync"];
 pub struct Engine {
     context: SessionContext,
     runtime: Runtime,
+    names: Names,
 }
 
 impl Engine {
@@ -92,8 +94,13 @@ impl Engine {
                 source,
             })?;
         let context = session(catalogs, memory_bytes)?;
-        let engine = Engine { context, runtime };
+        let mut engine = Engine {
+            context,
+            runtime,
+            names: Names::default(),
+        };
         engine.register(tables)?;
+        engine.names = Names::of(engine.tables());
         Ok(engine)
     }
 
@@ -203,7 +210,7 @@ impl Engine {
             .with_recursion_limit(MAX_NESTING)
             .build()?
             .parse_statements()?;
-        let statement = match (statements.pop_front(), statements.is_empty()) {
+        let mut statement = match (statements.pop_front(), statements.is_empty()) {
             (Some(statement), true) => statement,
             (None, _) => return Err(QueryError::Sql("the query is empty".into())),
             _ => {
@@ -218,7 +225,9 @@ impl Engine {
             .next()
             .unwrap_or("this")
             .to_uppercase();
-        let plan = self.context.state().statement_to_plan(statement).await?;
+        self.names.settle(&mut statement)?;
+        let planned = self.context.state().statement_to_plan(statement).await;
+        let plan = planned.map_err(|error| self.names.explain(error.into()))?;
         let read_only = SQLOptions::new()
             .with_allow_ddl(false)
             .with_allow_dml(false)

@@ -219,6 +219,8 @@ fn computes_light_curves_from_the_history() {
         ("n_nondetections('r', 5) = 1", true),
         ("abs(last_nondetection_days('g') - 20) < 1e-6", true),
         ("abs(nondetection_gap_days() - 3) < 1e-6", true),
+        ("abs(nondetection_gap_days('r') - 3.1) < 1e-6", true),
+        ("abs(nondetection_gap_days('g') - 14) < 1e-6", true),
         ("forced_max_flux() = 100 AND forced_snr('g') = 10", true),
         ("forced_detections('g') = 1", true),
         ("abs(mag(400) - peak_mag('g')) < 1e-6", true),

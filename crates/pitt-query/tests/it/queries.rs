@@ -91,6 +91,41 @@ fn answer(engine: &Engine, sql: &str) -> String {
 }
 
 #[test]
+fn another_case_is_understood_when_one_name_can_be_meant() {
+    let folder = tempfile::tempdir().unwrap();
+    let engine = engine(folder.path());
+    for (written, exact) in [
+        (
+            "SELECT OBJECTID, CANDIDATE.MAGPSF FROM ZTF ORDER BY CANDID",
+            "SELECT objectId, candidate.magpsf FROM ztf ORDER BY candid",
+        ),
+        (
+            "SELECT z.Survey, count(*) AS N FROM Alerts z GROUP BY SURVEY ORDER BY N",
+            "SELECT z.survey, count(*) AS N FROM alerts z GROUP BY survey ORDER BY N",
+        ),
+        (
+            "WITH Near AS (SELECT ra AS RA FROM ztf WHERE Dec > 4) SELECT max(RA) FROM Near",
+            "WITH near AS (SELECT ra AS x FROM ztf WHERE dec > 4) SELECT max(x) FROM near",
+        ),
+        (
+            "SELECT count(*) FROM ztf WHERE MAG(PSF_FLUX) > 0 AND detections[1].PSF_FLUX > 0",
+            "SELECT count(*) FROM ztf WHERE mag(psf_flux) > 0 AND detections[1].psf_flux > 0",
+        ),
+    ] {
+        let rows = |sql: &str| {
+            let told = answer(&engine, sql);
+            assert!(!told.starts_with("ERROR"), "{sql}: {told}");
+            told.lines().skip(1).map(str::to_owned).collect::<Vec<_>>()
+        };
+        assert_eq!(rows(written), rows(exact), "{written}");
+    }
+    let told = answer(&engine, "SELECT \"OBJECTID\" FROM ztf");
+    assert!(told.starts_with("ERROR query: No field named"), "{told}");
+    insta::assert_snapshot!(answer(&engine, "SELECT 1 FROM packest"), @"ERROR query: no table `packest` (did you mean `packets`?)");
+    insta::assert_snapshot!(answer(&engine, "SELECT 1 FROM somewhere_else"), @"ERROR query: no table `somewhere_else` (there are alerts, lsst, matches, packet_bytes, packets, ztf)");
+}
+
+#[test]
 fn answers_statements() {
     let folder = tempfile::tempdir().unwrap();
     let engine = engine(folder.path());
