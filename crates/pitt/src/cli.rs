@@ -110,12 +110,22 @@ pub struct Demo {
 #[command(after_help = "Examples:\n  \
     pitt run --from nights/                  packets, .tar and .tar.gz, folders in folders\n  \
     pitt run --from nights/ --follow         keep looking for new files\n  \
+    pitt run --kafka localhost:9092 --topic ztf-stream   a stream, from its beginning\n  \
     pitt run -c pitt.toml                    sources and filters from a settings file\n\n\
     A run goes on where the archive stands. Ctrl-C stops cleanly.")]
 pub struct Run {
     /// Folder, packet file or tarball to read (may be given more than once)
     #[arg(long, value_name = "PATH")]
     pub from: Vec<PathBuf>,
+    /// Addresses of a Kafka cluster to read from, HOST:PORT,HOST:PORT; for more settings, [[kafka]] in pitt.toml
+    #[arg(long, value_name = "SERVERS", requires = "topic", conflicts_with = "from")]
+    pub kafka: Option<String>,
+    /// Topic to read, or pattern such as ztf_{night}_programid1 (may be given more than once)
+    #[arg(long, value_name = "TOPIC", requires = "kafka")]
+    pub topic: Vec<String>,
+    /// Where to begin in a stream new to the archive: earliest, latest, group or a time [default: earliest]
+    #[arg(long, value_name = "WHERE", requires = "kafka")]
+    pub start: Option<String>,
     /// Folder of filters, one SQL file each
     #[arg(long, value_name = "DIR")]
     pub filters: Option<PathBuf>,
@@ -609,7 +619,8 @@ pub struct ConfigCheck {
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  \
     pitt bench\n  \
-    pitt bench --alerts 200000 --filters 100 --json")]
+    pitt bench --alerts 200000 --filters 100 --json\n  \
+    pitt bench --alerts 1000000 --reclaim --scratch /data    in 20 GB of room instead of 60")]
 pub struct Bench {
     /// Alerts to send from files through the broker
     #[arg(long, default_value_t = 20_000, value_name = "N")]
@@ -620,7 +631,13 @@ pub struct Bench {
     /// Folder for the files and archive of the measurement, emptied after it [default: the system's]
     #[arg(long, value_name = "DIR")]
     pub scratch: Option<PathBuf>,
+    /// Delete packets from the archive of the measurement as it grows, all but the newest
+    #[arg(long)]
+    pub reclaim: bool,
     /// Print JSON
     #[arg(long)]
     pub json: bool,
+    /// Be the process that is measured, in this folder
+    #[arg(long, value_name = "DIR", hide = true)]
+    pub inside: Option<PathBuf>,
 }

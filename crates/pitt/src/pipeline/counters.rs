@@ -89,6 +89,8 @@ pub struct Counters {
     pub received: Counter,
     /// Their bytes.
     pub bytes: Counter,
+    /// Processor time of the workers `[ns]`: decoding and filters.
+    pub worker_ns: Counter,
     /// Alerts stored.
     pub stored: Counter,
     /// Alerts that were there already.

@@ -1,6 +1,7 @@
 //! How long things took, without keeping every one.
 
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
 
 /// A histogram with buckets that grow: eight to an octave, so a quantile is right within 9 %.
 ///
@@ -37,9 +38,14 @@ impl Latency {
         self.micros.fetch_add(sum, Ordering::Relaxed);
     }
 
-    /// Adds one thing that took this long.
-    pub fn add_since(&self, begin: std::time::Instant) {
-        let micros = begin.elapsed().as_micros();
+    /// Adds one thing that began then and is over now.
+    pub fn add_since(&self, begin: Instant) {
+        self.add_between(begin, Instant::now());
+    }
+
+    /// Adds one thing that began and ended then.
+    pub fn add_between(&self, begin: Instant, end: Instant) {
+        let micros = end.saturating_duration_since(begin).as_micros();
         self.add(i64::try_from(micros).unwrap_or(i64::MAX), 1);
     }
 

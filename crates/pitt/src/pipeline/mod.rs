@@ -15,12 +15,13 @@
 
 mod batcher;
 mod counters;
+pub mod cpu;
 mod latency;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow};
 use pitt_alert::{Decoded, Packet};
@@ -204,11 +205,14 @@ fn worker_loop(
     results: &SyncSender<Turn<Worked>>,
     counters: &Counters,
 ) -> Result<()> {
+    let mut counted = Duration::ZERO;
     for turn in packets {
         let worked = match turn {
             Turn::Batch(packets) => {
+                let received = || packets.iter().map(|packet| packet.received_us);
+                counters.add_times(Stage::Wait, received(), now_us());
                 let (decoded, hits) = worker.work(&packets)?;
-                counters.add_latencies(packets.iter().map(|packet| packet.received_us), now_us());
+                counters.add_latencies(received(), now_us());
                 Turn::Batch(Worked {
                     packets,
                     decoded,
@@ -217,6 +221,12 @@ fn worker_loop(
             }
             Turn::Flush(committed) => Turn::Flush(committed),
         };
+        if let Some(spent) = cpu::of_thread() {
+            counters
+                .worker_ns
+                .add(spent.saturating_sub(counted).as_nanos() as u64);
+            counted = spent;
+        }
         if results.send(worked).is_err() {
             break;
         }
@@ -239,9 +249,11 @@ fn writer_loop(
         };
         match turn {
             Some(Turn::Batch(worked)) => {
+                let begin = Instant::now();
                 store
                     .append(&worked.packets, &worked.decoded, &worked.hits, counters)
                     .context("cannot write to the archive")?;
+                counters.stage(Stage::Append).add_since(begin);
                 store.commit_due().context("cannot commit")?;
             }
             Some(Turn::Flush(committed)) => {
