@@ -1,21 +1,54 @@
 //! The table that stands still while its numbers run.
 
 use std::io::{self, IsTerminal, Write};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::{Align, Table, bytes, count, milliseconds};
+use super::{Align, Table, bytes, count, counted, milliseconds, utc};
 use crate::pipeline::Counters;
+use crate::source::now_us;
+use crate::telemetry::{InputStatus, Telemetry};
 
 /// How often a terminal is redrawn.
 const REDRAW: Duration = Duration::from_millis(200);
 /// How often a log gets a line.
-const LINE: Duration = Duration::from_secs(5);
+const LINE: Duration = Duration::from_secs(60);
 /// Span of the rate shown.
 const RATE_SPAN: Duration = Duration::from_secs(3);
 /// Most filters shown; the rest are summed up.
 const MOST_FILTERS: usize = 12;
 
-/// The view of a run: redrawn in place on a terminal, a plain line now and then elsewhere. Goes to stderr.
+/// Longest text of what is wrong in the view; the log has all of it.
+const TROUBLE_WIDTH: usize = 90;
+
+/// Lines of the view that stand above the cursor of the terminal.
+static STANDING: Mutex<usize> = Mutex::new(0);
+
+fn standing() -> MutexGuard<'static, usize> {
+    STANDING.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Standard error for log lines: takes the view away before a line, so that the next drawing stands below it.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct BesideTheView;
+
+impl Write for BesideTheView {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        let mut standing = standing();
+        let mut out = io::stderr().lock();
+        if *standing > 0 {
+            write!(out, "\x1b[{}A\x1b[J", *standing)?;
+            *standing = 0;
+        }
+        out.write(line)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        io::stderr().lock().flush()
+    }
+}
+
+/// The view of a run: redrawn in place on a terminal; elsewhere a line at the start and one a minute. Goes to stderr.
 pub struct Live {
     title: String,
     filters: Vec<String>,
@@ -23,8 +56,8 @@ pub struct Live {
     expected: Option<u64>,
     begin: Instant,
     drawn: Option<Instant>,
-    lines: usize,
     terminal: bool,
+    telemetry: Option<Arc<Telemetry>>,
     /// Times and counts of the last seconds, for the rate.
     recent: Vec<(Instant, u64, u64)>,
 }
@@ -38,10 +71,23 @@ impl Live {
             expected,
             begin: Instant::now(),
             drawn: None,
-            lines: 0,
             terminal: io::stderr().is_terminal(),
+            telemetry: None,
             recent: vec![],
         }
+    }
+
+    /// Shows how the inputs are too, and says where everything can be looked at.
+    pub fn watching(mut self, telemetry: Arc<Telemetry>) -> Self {
+        if let Some(url) = telemetry.url() {
+            self.title.push_str("   ");
+            self.title.push_str(url);
+        }
+        if !self.terminal {
+            let _ = writeln!(io::stderr(), "{}  {}", utc(now_us()), self.title);
+        }
+        self.telemetry = Some(telemetry);
+        self
     }
 
     /// Draws if it is time to.
@@ -57,6 +103,7 @@ impl Live {
         if self.terminal || self.begin.elapsed() >= LINE {
             self.draw(counters);
         }
+        *standing() = 0;
     }
 
     fn draw(&mut self, counters: &Counters) {
@@ -66,10 +113,12 @@ impl Live {
             .push((now, counters.received.get(), counters.bytes.get()));
         self.recent
             .retain(|(time, ..)| now.duration_since(*time) <= RATE_SPAN);
+        let inputs = self.telemetry.as_ref().map_or_else(Vec::new, |all| all.inputs());
+        let mut standing = standing();
         let text = if self.terminal {
-            self.picture(counters)
+            self.picture(counters, &inputs, &mut standing)
         } else {
-            self.line(counters)
+            self.line(counters, &inputs)
         };
         let mut out = io::stderr().lock();
         // A terminal that is gone is no reason to stop the broker.
@@ -92,34 +141,45 @@ impl Live {
         )
     }
 
-    fn line(&self, counters: &Counters) -> String {
+    fn line(&self, counters: &Counters, inputs: &[InputStatus]) -> String {
         let latency = counters.latency();
         let matches: u64 = (0..self.filters.len())
             .map(|filter| counters.matches(filter))
             .sum();
-        format!(
-            "{:>4} s  {} received  {:.0}/s  {} stored  {} duplicates  {} quarantined  {} matches  p50 {}  p99 {}\n",
-            self.begin.elapsed().as_secs(),
+        let rate = match &self.telemetry {
+            Some(telemetry) => telemetry.rate().alerts_per_s_1m,
+            None => self.rate().0,
+        };
+        let mut text = format!(
+            "{}  {rate:.0}/s  {} received  {} stored  {}  {} quarantined  {} matches  p50 {}  p99 {}",
+            utc(now_us()),
             count(counters.received.get()),
-            self.rate().0,
             count(counters.stored.get()),
-            count(counters.duplicates.get()),
+            counted(counters.duplicates.get(), "duplicate"),
             count(counters.quarantined.get()),
             count(matches),
             milliseconds(latency.quantile_ms(0.5)),
             milliseconds(latency.quantile_ms(0.99)),
-        )
+        );
+        if let Some(lag) = lag(inputs) {
+            text.push_str(&format!("  lag {}", count(lag)));
+        }
+        for input in inputs.iter().filter(|input| !input.is_up()) {
+            text.push_str(&format!("  {} {}", input.name, input.state));
+        }
+        text.push('\n');
+        text
     }
 
     /// The whole view, after the moves that put it over the last one.
-    fn picture(&mut self, counters: &Counters) -> String {
-        let body = self.body(counters);
-        let mut text = if self.lines > 0 {
-            format!("\x1b[{}A", self.lines)
+    fn picture(&self, counters: &Counters, inputs: &[InputStatus], standing: &mut usize) -> String {
+        let body = self.body(counters, inputs);
+        let mut text = if *standing > 0 {
+            format!("\x1b[{standing}A")
         } else {
             String::new()
         };
-        self.lines = body.lines().count();
+        *standing = body.lines().count();
         for line in body.lines() {
             text.push_str("\x1b[2K");
             text.push_str(line);
@@ -129,7 +189,7 @@ impl Live {
         text
     }
 
-    fn body(&self, counters: &Counters) -> String {
+    fn body(&self, counters: &Counters, inputs: &[InputStatus]) -> String {
         let (rate, flow) = self.rate();
         let latency = counters.latency();
         let seconds = self.begin.elapsed().as_secs();
@@ -152,6 +212,16 @@ impl Live {
             milliseconds(latency.quantile_ms(0.5)),
             milliseconds(latency.quantile_ms(0.99)),
         ));
+        if let Some(lag) = lag(inputs) {
+            text.push_str(&format!("  {:>11} wait in the streams\n", count(lag)));
+        }
+        for input in inputs {
+            if let Some(trouble) = input.troubles.first() {
+                let said: String = trouble.text.chars().take(TROUBLE_WIDTH).collect();
+                let state = &input.state;
+                text.push_str(&format!("  \x1b[33m{} {state}\x1b[0m: {said}\n", input.name));
+            }
+        }
         if !self.filters.is_empty() {
             text.push('\n');
             text.push_str(&self.matches(counters));
@@ -194,4 +264,10 @@ impl Live {
         }
         table.render()
     }
+}
+
+/// Messages that wait in all streams; `None` where there are none, or nobody knows yet.
+fn lag(inputs: &[InputStatus]) -> Option<u64> {
+    let lags = inputs.iter().filter_map(InputStatus::lag);
+    lags.reduce(|a, b| a + b).map(i64::unsigned_abs)
 }

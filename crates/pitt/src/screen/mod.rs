@@ -67,6 +67,35 @@ pub fn milliseconds(time: Option<f64>) -> String {
     }
 }
 
+/// A time \[us since 1970, UTC\] for people: `2026-11-22 23:24:07`, UTC.
+pub fn utc(time_us: i64) -> String {
+    let seconds = time_us.div_euclid(1_000_000);
+    let (day, second) = (seconds.div_euclid(86_400), seconds.rem_euclid(86_400));
+    let mjd = pitt_sky::time::MjdUtc(day as f64 + 40_587.5);
+    let date = mjd.yyyymmdd();
+    format!(
+        "{}-{:02}-{:02} {:02}:{:02}:{:02}",
+        date / 10_000,
+        date / 100 % 100,
+        date % 100,
+        second / 3600,
+        second / 60 % 60,
+        second % 60
+    )
+}
+
+/// A span of time for people: `12 s`, `3 min`, `2 h 05 min`, `4 d 3 h`.
+pub fn span(seconds: i64) -> String {
+    let seconds = seconds.max(0);
+    let (minutes, hours, days) = (seconds / 60, seconds / 3600, seconds / 86_400);
+    match seconds {
+        0..120 => format!("{seconds} s"),
+        120..7200 => format!("{minutes} min"),
+        7200..172_800 => format!("{hours} h {:02} min", minutes % 60),
+        _ => format!("{days} d {} h", hours % 24),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -82,6 +111,12 @@ mod tests {
             ["12 B", "76.0 kB", "3.2 GB"]
         );
         assert_eq!(milliseconds(Some(1234.0)), "1.2 s");
+        assert_eq!(utc(1_795_389_847_999_999), "2026-11-22 23:24:07");
+        assert_eq!(utc(0), "1970-01-01 00:00:00");
+        assert_eq!(
+            [span(-3), span(119), span(7000), span(7500), span(356_400)],
+            ["0 s", "119 s", "116 min", "2 h 05 min", "4 d 3 h"]
+        );
         assert_eq!(
             [counted(1, "alert"), counted(2, "alert")],
             ["1 alert", "2 alerts"]

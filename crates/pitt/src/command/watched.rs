@@ -1,0 +1,138 @@
+//! A run as others see it: its HTTP port, and what `pitt status` reads.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use anyhow::Result;
+use pitt_kafka::consume::{Healths, SourceHealth, Trouble};
+
+use crate::broker::Broker;
+use crate::config::Config;
+use crate::http::registry::Catalogue;
+use crate::http::{Port, Site};
+use crate::pipeline::Counters;
+use crate::telemetry::{InputStatus, PartitionStatus, Reporter, Telemetry, TroubleStatus};
+
+/// What shows a run to others, from its first pass to its end.
+pub(super) struct Watched {
+    telemetry: Arc<Telemetry>,
+    port: Option<Port>,
+    reporter: Option<Reporter>,
+}
+
+impl Watched {
+    /// Counts from zero, opens the port that the settings name, and begins to write how the run is.
+    pub(super) fn begin(config: &Config, broker: &Broker) -> Result<Self> {
+        let counters = Arc::new(Counters::new(broker.filter_names().len()));
+        let telemetry = Arc::new(Telemetry::new(
+            broker.archive(),
+            broker.filters(),
+            &counters,
+        ));
+        let archive = telemetry.clone();
+        let stored = move || archive.open_archive().map_or_else(Vec::new, |open| open.schemas());
+        let site = Site {
+            telemetry: telemetry.clone(),
+            schemas: Arc::new(Catalogue::new(
+                stored,
+                broker.schemas().clone(),
+                BTreeMap::new(),
+            )),
+        };
+        let chosen = !config.is_default("http.listen");
+        let port = Port::open(&config.settings.http, chosen, site)?;
+        if let Some(port) = &port {
+            telemetry.set_url(port.url());
+            let wanted = config.settings.http.address();
+            if wanted.is_some_and(|wanted| wanted.port() != 0 && wanted != port.address()) {
+                tracing::warn!(
+                    "{} is in use: metrics and status are at {} (`http.listen` chooses)",
+                    config.settings.http.listen,
+                    port.url()
+                );
+            }
+        }
+        Ok(Self {
+            reporter: Some(Reporter::start(telemetry.clone())?),
+            telemetry,
+            port,
+        })
+    }
+
+    /// What the pipeline counts, through all passes.
+    pub(super) fn counters(&self) -> &Arc<Counters> {
+        self.telemetry.counters()
+    }
+
+    /// What is shown.
+    pub(super) fn telemetry(&self) -> &Arc<Telemetry> {
+        &self.telemetry
+    }
+
+    /// Shows an input of files or of made-up alerts.
+    pub(super) fn watch_input(&self, name: &str, kind: &str) {
+        let input = InputStatus {
+            name: name.to_owned(),
+            kind: kind.to_owned(),
+            state: "reading".to_owned(),
+            ..InputStatus::default()
+        };
+        self.telemetry.watch_inputs(move || vec![input.clone()]);
+    }
+
+    /// Shows streams.
+    pub(super) fn watch_streams(&self, healths: Healths) {
+        let inputs = move || healths.now().into_iter().map(input_of).collect();
+        self.telemetry.watch_inputs(inputs);
+    }
+
+    /// Notes how the run ended, and shows that last.
+    pub(super) fn settle<T>(mut self, outcome: Result<T>) -> Result<T> {
+        let error = outcome.as_ref().err().map(super::told);
+        self.telemetry.ended(error);
+        self.close();
+        outcome
+    }
+
+    fn close(&mut self) {
+        self.port = None;
+        self.reporter = None;
+        self.telemetry.let_go();
+    }
+}
+
+impl Drop for Watched {
+    fn drop(&mut self) {
+        if self.reporter.is_some() {
+            self.telemetry.ended(Some("the run broke off".to_owned()));
+            self.close();
+        }
+    }
+}
+
+fn input_of(health: SourceHealth) -> InputStatus {
+    let partition = |partition: pitt_kafka::consume::PartitionHealth| PartitionStatus {
+        lag: partition.lag(),
+        topic: partition.topic,
+        partition: partition.partition,
+        next: partition.next,
+    };
+    InputStatus {
+        name: health.name,
+        kind: "kafka".to_owned(),
+        state: health.state.as_str().to_owned(),
+        since_us: health.since_us,
+        troubles: health.troubles.into_iter().map(trouble_of).collect(),
+        last_error: health.last_error.map(trouble_of),
+        messages: Some(health.messages),
+        expired: health.expired,
+        partitions: health.partitions.into_iter().map(partition).collect(),
+    }
+}
+
+fn trouble_of(trouble: Trouble) -> TroubleStatus {
+    TroubleStatus {
+        text: trouble.text,
+        since_us: trouble.since_us,
+    }
+}
