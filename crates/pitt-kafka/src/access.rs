@@ -45,16 +45,16 @@ pub enum SignIn {
 impl FromStr for SignIn {
     type Err = KafkaError;
 
+    /// Kafka's own words for mechanisms: `PLAIN`, `SCRAM-SHA-256`, `SCRAM-SHA-512`.
     fn from_str(text: &str) -> Result<Self, KafkaError> {
-        match text {
-            "none" => Ok(Self::None),
-            "plain" => Ok(Self::Plain),
-            "scram-sha-256" => Ok(Self::ScramSha256),
-            "scram-sha-512" => Ok(Self::ScramSha512),
-            other => Err(KafkaError::Setting {
-                setting: "security".into(),
-                found: other.into(),
-                expected: "none, plain, scram-sha-256 or scram-sha-512".into(),
+        match text.to_ascii_uppercase().as_str() {
+            "PLAIN" => Ok(Self::Plain),
+            "SCRAM-SHA-256" => Ok(Self::ScramSha256),
+            "SCRAM-SHA-512" => Ok(Self::ScramSha512),
+            _ => Err(KafkaError::Setting {
+                setting: "mechanism".into(),
+                found: format!("`{text}`"),
+                expected: "PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512".into(),
             }),
         }
     }
@@ -65,9 +65,9 @@ const OWN: [(&str, &str); 10] = [
     ("bootstrap.servers", "servers"),
     ("metadata.broker.list", "servers"),
     ("group.id", "group"),
-    ("security.protocol", "tls` and `security"),
-    ("sasl.mechanisms", "security"),
-    ("sasl.mechanism", "security"),
+    ("security.protocol", "security"),
+    ("sasl.mechanisms", "mechanism"),
+    ("sasl.mechanism", "mechanism"),
     ("sasl.username", "user"),
     ("sasl.password", "password_file"),
     ("ssl.ca.location", "ca"),
@@ -75,6 +75,34 @@ const OWN: [(&str, &str); 10] = [
 ];
 
 impl Access {
+    /// Sets TLS and signing in by Kafka's own words: `plaintext`, `ssl`, `sasl_plaintext` or `sasl_ssl`, and for the last two a
+    /// mechanism.
+    ///
+    /// # Errors
+    /// Other words.
+    pub fn secure(&mut self, security: &str, mechanism: &str) -> Result<(), KafkaError> {
+        let (tls, sasl) = match security.to_ascii_lowercase().as_str() {
+            "plaintext" | "" => (false, false),
+            "ssl" => (true, false),
+            "sasl_plaintext" => (false, true),
+            "sasl_ssl" => (true, true),
+            _ => {
+                return Err(KafkaError::Setting {
+                    setting: "security".into(),
+                    found: format!("`{security}`"),
+                    expected: "plaintext, ssl, sasl_plaintext or sasl_ssl".into(),
+                });
+            }
+        };
+        self.tls = tls;
+        self.sign_in = if sasl {
+            mechanism.parse()?
+        } else {
+            SignIn::None
+        };
+        Ok(())
+    }
+
     /// A client's settings: the address, TLS, signing in, and nothing of [`Access::settings`] yet, which come last
     /// ([`Access::apply_settings`]) so that they win over what is usual.
     pub(crate) fn client(&self) -> ClientConfig {
@@ -152,8 +180,8 @@ impl Access {
         if self.sign_in == SignIn::None && !self.user.is_empty() {
             return wrong(
                 "security",
-                "none",
-                "plain, scram-sha-256 or scram-sha-512, as there is a user",
+                "without signing in",
+                "`sasl_ssl` or `sasl_plaintext`, as there is a user",
             );
         }
         Ok(())

@@ -18,7 +18,7 @@ use super::{Delay, time};
 
 /// Longest wait for the cluster's answer.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// Time between two looks when all is well.
+/// Time between two looks when all is well, unless the settings say otherwise.
 const USUAL: Duration = Duration::from_secs(30);
 /// Longest time between two looks while there is no answer.
 const LONGEST: Duration = Duration::from_secs(10);
@@ -28,6 +28,7 @@ const BREATH: Duration = Duration::from_millis(200);
 /// Looks for topics until the session ends.
 pub(super) fn run(shared: &Shared, consumer: &BaseConsumer<Context>, ended: &dyn Fn() -> bool) {
     let mut delay = Delay::new(Duration::from_secs(1), LONGEST);
+    let usual = usual(shared);
     while !ended() {
         match look(shared, consumer) {
             Ok(found) => {
@@ -35,7 +36,7 @@ pub(super) fn run(shared: &Shared, consumer: &BaseConsumer<Context>, ended: &dyn
                 shared.board.over(&TroubleKind::Connection);
                 choose(shared, found);
                 delay.reset();
-                shared.wait_to_look(USUAL);
+                shared.wait_to_look(usual);
                 std::thread::sleep(BREATH);
             }
             Err(error) => {
@@ -52,6 +53,19 @@ pub(super) fn run(shared: &Shared, consumer: &BaseConsumer<Context>, ended: &dyn
             }
         }
     }
+}
+
+/// Time between two looks: what librdkafka is told of its own, if it is told.
+fn usual(shared: &Shared) -> Duration {
+    let told = shared
+        .settings
+        .access
+        .settings
+        .get("topic.metadata.refresh.interval.ms");
+    let told = told
+        .and_then(|text| text.parse().ok())
+        .filter(|ms| *ms >= 200);
+    told.map_or(USUAL, Duration::from_millis)
 }
 
 /// What there is of the wanted topics.
@@ -150,12 +164,14 @@ fn unreachable(shared: &Shared, error: &KafkaError) -> String {
     });
     match rank {
         3 => format!(
-            "{servers} does not let `{}` in: {reason} (check `user`, the password and `security`; tried again)",
+            "{servers} does not let `{}` in: {reason} (check `user`, the password and `mechanism`; tried again)",
             shared.settings.access.user
         ),
         2 => format!(
             "no TLS with {servers}: {reason} (check `ca`, and that the port speaks TLS; tried again)"
         ),
-        _ => format!("cannot reach {servers}: {reason} (check `servers` and `tls`; tried again)"),
+        _ => format!(
+            "cannot reach {servers}: {reason} (check `servers` and `security`; tried again)"
+        ),
     }
 }

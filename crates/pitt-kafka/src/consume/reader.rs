@@ -10,10 +10,10 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, RebalanceProtocol};
 use rdkafka::error::{KafkaError as ClientError, RDKafkaErrorCode};
 use rdkafka::message::{BorrowedMessage, Message as _};
-use rdkafka::{ClientConfig, Offset};
+use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 
 use super::context::{self, Context};
 use super::health::{SourceState, TroubleKind};
@@ -26,8 +26,6 @@ const PATIENCE: Duration = Duration::from_secs(1);
 const POLL: Duration = Duration::from_millis(100);
 /// Longest wait between two tries to begin a session, or to have a schema.
 const LONGEST: Duration = Duration::from_secs(30);
-/// Longest wait for a seek.
-const SEEK: Duration = Duration::from_secs(10);
 
 /// Reads until asked to stop; begins anew when a session breaks.
 pub(super) fn run(
@@ -333,9 +331,32 @@ impl Reader<'_> {
         Ok(())
     }
 
+    /// Begins again in a partition that librdkafka has stopped reading: there, a seek is refused.
     fn seek(&self, place: &Place, offset: Offset) -> Result<(), String> {
-        self.consumer
-            .seek(&place.topic, place.number, offset, SEEK)
-            .map_err(|error| format!("{}: cannot go to {offset:?}: {error}", place.partition))
+        let failed = |error| format!("{}: cannot go to {offset:?}: {error}", place.partition);
+        let ours = self.shared.assigned();
+        let cooperative = matches!(
+            self.consumer.rebalance_protocol(),
+            RebalanceProtocol::Cooperative
+        );
+        let others = ours
+            .places()
+            .filter(|other| !cooperative && other.partition != place.partition);
+        let mut list = TopicPartitionList::new();
+        for other in others {
+            let next = other.next.map_or(Offset::Beginning, Offset::Offset);
+            let _ = list.add_partition_offset(&other.topic, other.number, next);
+        }
+        let _ = list.add_partition_offset(&place.topic, place.number, offset);
+        if cooperative {
+            self.consumer.incremental_unassign(&list).map_err(failed)?;
+            self.consumer.incremental_assign(&list).map_err(failed)?;
+        } else {
+            self.consumer.assign(&list).map_err(failed)?;
+        }
+        if ours.paused {
+            context::pause(self.consumer, &list);
+        }
+        Ok(())
     }
 }

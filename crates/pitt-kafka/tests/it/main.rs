@@ -1,8 +1,15 @@
-//! Integration tests of `pitt-kafka`, against the stream of this repository in the same process.
+//! The consumer against a stream of our own in this process, and against librdkafka's mock cluster for errors.
 
 #![expect(
     clippy::unwrap_used,
-    reason = "tests say what they expect by unwrapping, also in what they share"
+    reason = "tests say what they expect by unwrapping"
 )]
+#![expect(clippy::print_stdout, reason = "tests say what they skipped")]
 
+mod errors;
+mod flow;
+mod ground;
+mod members;
+mod nights;
 mod publish;
+mod signing;
