@@ -18,7 +18,12 @@ use crate::folder::SyncedFolder;
 use crate::index::{Index, Location};
 use crate::read::{self, OpenFiles};
 use crate::scan;
-use crate::tables::{self, ALERTS, PACKETS, PacketCompression, SCHEMAS};
+use crate::tables::{self, ALERTS, COMMITS, PACKETS, PacketCompression, SCHEMAS};
+use crate::turns::{self, Lane};
+use crate::writer::table;
+
+/// Processes that can write one archive at the same time.
+const MOST_LANES: u32 = 1000;
 
 /// How an archive is opened.
 #[derive(Clone)]
@@ -96,6 +101,7 @@ pub(crate) struct Inner {
     pub(crate) options: Arc<ArchiveOptions>,
     pub(crate) tables: Mutex<BTreeMap<String, DeltaLog>>,
     pub(crate) writing: AtomicBool,
+    pub(crate) lane: Option<Lane>,
     index: RwLock<Option<Index>>,
     packet_files: RwLock<HashMap<(u64, u32), PathBuf>>,
     open_files: OpenFiles,
@@ -133,10 +139,17 @@ impl Archive {
             store,
             runtime: Arc::new(runtime),
         };
-        let index_folder = options.index.clone().unwrap_or_else(|| root.join("index"));
-        let index = Index::open(&index_folder, options.index_cache_bytes)?;
+        let (lane, index) = own_index(&root, &options)?;
+        let tables = if options.create && !has_tables(&root) {
+            // Several processes may be the first.
+            let _turn = turns::turn(&root)?;
+            open_tables(&site, true)?
+        } else {
+            open_tables(&site, options.create)?
+        };
         let inner = Inner {
-            tables: Mutex::new(open_tables(&site, options.create)?),
+            tables: Mutex::new(tables),
+            lane,
             site,
             options: Arc::new(options),
             writing: AtomicBool::new(false),
@@ -155,6 +168,11 @@ impl Archive {
     /// Folder of the archive.
     pub fn folder(&self) -> &Path {
         &self.inner.site.root
+    }
+
+    /// The lane of this process, when the archive was opened with claims: its matches are numbered in it.
+    pub fn lane(&self) -> Option<u32> {
+        self.inner.lane.as_ref().map(|lane| lane.number)
     }
 
     /// Whether the index is open here; if not, look-ups scan the tables.
@@ -296,6 +314,12 @@ fn folder_of(location: &str, create: bool) -> Result<PathBuf, ArchiveError> {
     path.canonicalize().map_err(ArchiveError::io(&path))
 }
 
+/// Whether all tables that every archive has are there.
+fn has_tables(root: &Path) -> bool {
+    let log = |name: &str| root.join(name).join("_delta_log");
+    tables::fixed().iter().all(|(name, _)| log(name).is_dir())
+}
+
 fn open_tables(site: &Site, create: bool) -> Result<BTreeMap<String, DeltaLog>, ArchiveError> {
     let mut tables = BTreeMap::new();
     for (name, schema) in tables::fixed() {
@@ -312,18 +336,52 @@ fn open_tables(site: &Site, create: bool) -> Result<BTreeMap<String, DeltaLog>, 
             detail: format!("{} holds no archive", site.root.display()),
         });
     }
-    let folder = site.root.join(ALERTS);
-    let surveys = match std::fs::read_dir(&folder) {
-        Ok(entries) => entries,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(tables),
-        Err(error) => return Err(ArchiveError::io(&folder)(error)),
-    };
-    for entry in surveys {
-        let entry = entry.map_err(ArchiveError::io(&folder))?;
-        let name = tables::alerts(&entry.file_name().to_string_lossy());
+    for name in survey_tables(site)? {
         tables.extend(DeltaLog::open(site, &name)?.map(|log| (name, log)));
     }
     Ok(tables)
+}
+
+/// Names of the tables of alerts that have a folder.
+fn survey_tables(site: &Site) -> Result<Vec<String>, ArchiveError> {
+    let folder = site.root.join(ALERTS);
+    let surveys = match std::fs::read_dir(&folder) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(ArchiveError::io(&folder)(error)),
+    };
+    let name = |entry: std::io::Result<std::fs::DirEntry>| {
+        let entry = entry.map_err(ArchiveError::io(&folder))?;
+        Ok(tables::alerts(&entry.file_name().to_string_lossy()))
+    };
+    surveys.map(name).collect()
+}
+
+/// The lane and the index of this process. Without claims there is no lane: whoever opens the index may write.
+fn own_index(
+    root: &Path,
+    options: &ArchiveOptions,
+) -> Result<(Option<Lane>, Option<Index>), ArchiveError> {
+    let first = options.index.clone().unwrap_or_else(|| root.join("index"));
+    if !options.claims {
+        return Ok((None, Index::open(&first, options.index_cache_bytes)?));
+    }
+    for number in 0..MOST_LANES {
+        let Some(lane) = Lane::take(root, number)? else {
+            continue;
+        };
+        let mut folder = first.clone().into_os_string();
+        if number > 0 {
+            folder.push(format!("-{number}"));
+        }
+        // One that a reader has open is left to it.
+        if let Some(index) = Index::open(Path::new(&folder), options.index_cache_bytes)? {
+            return Ok((Some(lane), Some(index)));
+        }
+    }
+    Err(ArchiveError::InUse {
+        path: root.join(turns::LANES),
+    })
 }
 
 impl Inner {
@@ -394,6 +452,28 @@ impl Inner {
                 .iter()
                 .map(|f| ((f.name.commit, f.name.number), f.path.clone())),
         );
+    }
+
+    /// Reads what others have committed, also tables that are new.
+    pub(crate) fn update_tables(&self) -> Result<(), ArchiveError> {
+        let mut tables = self.tables();
+        for log in tables.values_mut() {
+            log.update()?;
+        }
+        for name in survey_tables(&self.site)? {
+            if !tables.contains_key(&name) {
+                tables.extend(DeltaLog::open(&self.site, &name)?.map(|log| (name, log)));
+            }
+        }
+        Ok(())
+    }
+
+    /// The number of the last commit, 0 when there is none, and the files of `packets`.
+    pub(crate) fn last_commit(&self) -> Result<(u64, Vec<TableFile>), ArchiveError> {
+        let tables = self.tables();
+        let packets = table(&tables, PACKETS)?;
+        let last = packets.txn(COMMITS)?.unwrap_or(0).unsigned_abs();
+        Ok((last, packets.files()?))
     }
 
     fn follow(&self, listed: &[(String, Vec<TableFile>)]) -> Result<u64, ArchiveError> {

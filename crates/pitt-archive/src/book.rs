@@ -12,6 +12,7 @@ use bytes::Bytes;
 use crate::archive::Archive;
 use crate::delta::TableFile;
 use crate::error::ArchiveError;
+use crate::part::PartName;
 use crate::read;
 use crate::tables::SCHEMAS;
 
@@ -61,19 +62,21 @@ pub(crate) struct Book {
     json: HashMap<String, Arc<str>>,
     wire: HashSet<(String, Option<i64>)>,
     waiting: Vec<BookRow>,
-    files_read: usize,
+    files_read: HashSet<PartName>,
 }
 
 impl Book {
     /// Reads files not read before.
     pub(crate) fn read(&mut self, files: &[TableFile]) -> Result<(), ArchiveError> {
         let columns = ["kind", "fingerprint", "wire_id", "json", "bytes"];
-        for file in files.iter().skip(self.files_read) {
+        for file in files {
+            if !self.files_read.insert(file.name) {
+                continue;
+            }
             for rows in read::columns(&file.path, &columns)? {
                 self.take_in(&rows?);
             }
         }
-        self.files_read = files.len().max(self.files_read);
         Ok(())
     }
 
@@ -87,10 +90,15 @@ impl Book {
         for i in 0..rows.num_rows() {
             let fingerprint = text(1, i).unwrap_or_default().to_owned();
             if text(0, i) == Some("header") {
+                self.waiting
+                    .retain(|w| w.kind != "header" || w.fingerprint != fingerprint);
                 self.headers
                     .insert(fingerprint, Bytes::copy_from_slice(bytes.value(i)));
             } else {
                 let id = wire_id.is_valid(i).then(|| wire_id.value(i));
+                self.waiting.retain(|w| {
+                    w.kind != "schema" || w.fingerprint != fingerprint || w.wire_id != id
+                });
                 self.json.insert(
                     fingerprint.clone(),
                     Arc::from(text(3, i).unwrap_or_default()),
@@ -180,8 +188,8 @@ impl Book {
             .map_err(ArchiveError::arrow(SCHEMAS))
     }
 
-    /// The next commit of `schemas` has one more file, whose rows are known.
-    pub(crate) fn skip_file(&mut self) {
-        self.files_read += 1;
+    /// A file has been committed whose rows are known.
+    pub(crate) fn skip_file(&mut self, name: PartName) {
+        self.files_read.insert(name);
     }
 }

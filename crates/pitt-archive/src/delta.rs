@@ -290,7 +290,7 @@ fn log_error(table: &str, source: DeltaTableError) -> ArchiveError {
     );
     if fenced {
         return ArchiveError::Fenced {
-            table: table.to_owned(),
+            place: format!("table `{table}`"),
         };
     }
     ArchiveError::Log {

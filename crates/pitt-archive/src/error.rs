@@ -56,13 +56,13 @@ pub enum ArchiveError {
         /// The index folder.
         path: PathBuf,
     },
-    /// Another writer has committed since this one started: this one must stop.
+    /// Another writer has gone on from where this one stood: this one must stop. Nothing of its last batch is visible.
     #[error(
-        "table `{table}`: another writer has committed since this one started (stop this writer; reopen the archive to go on)"
+        "{place}: another writer has gone on from here (open a new writer, and read the source again from where the archive stands)"
     )]
     Fenced {
-        /// Name of the table.
-        table: String,
+        /// The partition of a source, or the table, that the other one has.
+        place: String,
     },
     /// A writer that failed or was fenced is used again.
     #[error("this writer has failed before (open the archive again to go on from the last commit)")]

@@ -158,13 +158,8 @@ impl Inner {
         Ok(last.unwrap_or(0).unsigned_abs())
     }
 
-    /// Like [`Inner::void_until`], also for a number that a process gave and whose match is still to be committed.
-    pub(crate) fn excused_until(&self, lane: u32, first: u64) -> Result<Option<u64>, ArchiveError> {
-        self.void_until(lane, first)
-    }
-
     /// The last of the numbers from `first` on that no match will ever have, if `first` is the first of such.
-    fn void_until(&self, lane: u32, first: u64) -> Result<Option<u64>, ArchiveError> {
+    pub(crate) fn void_until(&self, lane: u32, first: u64) -> Result<Option<u64>, ArchiveError> {
         let last = table(&self.tables(), PACKETS)?.txn(&void_txn(lane, first))?;
         Ok(last.map(i64::unsigned_abs))
     }

@@ -41,6 +41,7 @@
 mod answer;
 mod archive;
 mod book;
+mod claims;
 mod crash;
 mod delta;
 mod derive;
@@ -61,6 +62,7 @@ mod shape;
 mod sink;
 mod stream;
 pub mod tables;
+mod turns;
 pub mod verify;
 mod writer;
 

@@ -93,6 +93,20 @@ impl Part {
         Ok((part, builder.schema().clone()))
     }
 
+    /// Gives the file the number of another commit. Its folder is not synced.
+    pub(crate) fn renumber(&mut self, commit: u64) -> Result<(), ArchiveError> {
+        let name = PartName {
+            commit,
+            ..self.name
+        };
+        let path = self.path.with_file_name(name.to_string());
+        if name != self.name {
+            std::fs::rename(&self.path, &path).map_err(ArchiveError::io(&path))?;
+        }
+        (self.name, self.path) = (name, path);
+        Ok(())
+    }
+
     /// The file as the log will list it.
     pub(crate) fn as_table_file(&self) -> crate::delta::TableFile {
         crate::delta::TableFile {
@@ -149,6 +163,11 @@ impl PartWriter {
     /// Bytes on disk and in memory so far, about.
     pub(crate) fn bytes(&self) -> u64 {
         self.writer.bytes() as u64
+    }
+
+    /// Lets the file be of another commit.
+    pub(crate) fn renumber(&mut self, commit: u64) {
+        self.commit = commit;
     }
 
     /// Adds a key to the file's footer.

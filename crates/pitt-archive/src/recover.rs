@@ -5,7 +5,9 @@
 //! last commit can be incomplete, for a writer goes on only when a commit is complete.
 
 use std::collections::BTreeMap;
+use std::fs::DirEntry;
 use std::path::Path;
+use std::time::Duration;
 
 use arrow_schema::SchemaRef;
 
@@ -25,7 +27,6 @@ pub(crate) fn complete(inner: &Inner) -> Result<u64, ArchiveError> {
         let last = packets.txn(COMMITS)?.unwrap_or(0).unsigned_abs();
         (last, packets.files()?)
     };
-    remove_leftovers(inner)?;
     if last == 0 {
         return Ok(0);
     }
@@ -152,8 +153,12 @@ pub(crate) fn commit_parts(
     Ok(())
 }
 
-/// Removes files that a crashed writer had not finished.
-fn remove_leftovers(inner: &Inner) -> Result<(), ArchiveError> {
+/// Age from which an unfinished file is a dead process's: a living one finishes its files with each commit.
+const DEAD: Duration = Duration::from_secs(3600);
+
+/// Removes files that a crashed writer had not finished: all of them when no other writes, else the old ones. Whoever
+/// loses a file that way all the same fails to finish it, and nothing of it becomes visible.
+pub(crate) fn remove_leftovers(inner: &Inner, alone: bool) -> Result<(), ArchiveError> {
     let mut folders: Vec<_> = inner
         .tables()
         .values()
@@ -161,12 +166,18 @@ fn remove_leftovers(inner: &Inner) -> Result<(), ArchiveError> {
         .collect();
     folders.extend(folders.clone().iter().map(|f| f.join("_delta_log")));
     for folder in folders {
-        remove_leftovers_in(&folder)?;
+        remove_leftovers_in(&folder, alone)?;
     }
     Ok(())
 }
 
-fn remove_leftovers_in(folder: &Path) -> Result<(), ArchiveError> {
+fn is_old(entry: &DirEntry) -> bool {
+    let written = entry.metadata().and_then(|m| m.modified()).ok();
+    let age = written.and_then(|written| written.elapsed().ok());
+    age.is_some_and(|age| age > DEAD)
+}
+
+fn remove_leftovers_in(folder: &Path, alone: bool) -> Result<(), ArchiveError> {
     let entries = match std::fs::read_dir(folder) {
         Ok(entries) => entries,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
@@ -176,7 +187,8 @@ fn remove_leftovers_in(folder: &Path) -> Result<(), ArchiveError> {
         let entry = entry.map_err(ArchiveError::io(folder))?;
         let name = entry.file_name();
         let name = name.to_string_lossy();
-        if name.starts_with(".part-") || name.starts_with(".tmp-") {
+        let unfinished = name.starts_with(".part-") || name.starts_with(".tmp-");
+        if unfinished && (alone || is_old(&entry)) {
             std::fs::remove_file(entry.path()).map_err(ArchiveError::io(&entry.path()))?;
         }
     }

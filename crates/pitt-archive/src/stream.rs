@@ -8,6 +8,7 @@ use arrow_schema::SchemaRef;
 
 use crate::archive::ArchiveOptions;
 use crate::error::ArchiveError;
+use crate::folder::sync_folder;
 use crate::part::{Part, PartWriter};
 use crate::tables;
 
@@ -77,6 +78,21 @@ impl Stream {
     pub(crate) fn bytes(&self) -> u64 {
         let finished: u64 = self.finished.iter().map(|p| p.size).sum();
         finished + self.current.as_ref().map_or(0, PartWriter::bytes)
+    }
+
+    /// Lets everything be of another commit, durably: several processes may have begun the same one.
+    pub(crate) fn renumber(&mut self, commit: u64) -> Result<(), ArchiveError> {
+        if self.commit == commit {
+            return Ok(());
+        }
+        self.commit = commit;
+        for part in &mut self.finished {
+            part.renumber(commit)?;
+        }
+        if let Some(writer) = &mut self.current {
+            writer.renumber(commit);
+        }
+        sync_folder(&self.folder).map_err(ArchiveError::io(&self.folder))
     }
 
     /// Makes the file being written durable.

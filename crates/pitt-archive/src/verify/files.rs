@@ -58,11 +58,7 @@ impl Listing {
             committed,
             manifests,
         };
-        let busy = !archive.has_index()
-            || archive
-                .inner
-                .writing
-                .load(std::sync::atomic::Ordering::SeqCst);
+        let busy = archive.has_writer();
         if busy && committed > 0 && !listing.complete(committed) {
             listing.commits -= 1;
         }

@@ -24,6 +24,7 @@ use crate::archive::Archive;
 use crate::error::ArchiveError;
 use crate::ledger::Ledger;
 use crate::recover;
+use crate::turns::{self, Writers};
 
 /// Problems shown of each check.
 const SHOWN: usize = 5;
@@ -159,10 +160,19 @@ impl Archive {
         if writing {
             return Ok(());
         }
+        // In the turn to commit no log changes, and nothing half done is a living process's. Where no lock can be taken (a
+        // folder that cannot be written) the archive is read as it stands.
+        let Ok(_turn) = turns::turn(&self.inner.site.root) else {
+            return self.refresh();
+        };
         self.refresh()?;
-        if self.has_index() {
-            recover::complete(&self.inner)?;
-        }
+        recover::complete(&self.inner)?;
         Ok(())
+    }
+
+    /// Whether a process, this or another, has a writer.
+    fn has_writer(&self) -> bool {
+        let here = self.inner.writing.load(std::sync::atomic::Ordering::SeqCst);
+        here || matches!(Writers::alone(&self.inner.site.root), Ok(None))
     }
 }

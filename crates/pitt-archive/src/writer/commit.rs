@@ -9,9 +9,10 @@ use super::{CommitReport, Open, Writer, positions};
 use crate::archive::Inner;
 use crate::delta::{Addition, DeltaLog};
 use crate::error::ArchiveError;
+use crate::feed::void_txn;
 use crate::stream::Stream;
 use crate::tables::{COMMITS, DERIVED, FORCED, MANIFEST, PACKETS, POSITIONS, SCHEMAS, lane_txn};
-use crate::{crash, recover, shape};
+use crate::{crash, recover, shape, turns};
 
 impl Writer {
     /// Makes everything appended durable and visible, with the positions.
@@ -29,7 +30,13 @@ impl Writer {
         };
         self.failed = true;
         let mut bytes = 0;
-        let manifest = close_derived(&mut open)?;
+        close_derived(&mut open)?;
+        let mut beside = self.beside.take();
+        let turn = match &mut beside {
+            Some(beside) => self.take_turn(beside, &mut open)?,
+            None => turns::turn(&self.inner.site.root)?,
+        };
+        let manifest = manifest(&open);
         let spans = positions::to_json(&open.positions);
         open.packets
             .close_with(&[(MANIFEST, manifest), (POSITIONS, spans)])?;
@@ -43,8 +50,10 @@ impl Writer {
             commit_derived(&self.inner, name, stream, self.commit)?;
             crash::point("table-committed");
         }
-        self.follow(&open)?;
-        crash::point("indexed");
+        drop(turn);
+        if beside.is_none() {
+            self.follow(&open)?;
+        }
         let report = CommitReport {
             commit: self.commit,
             rows: open.rows,
@@ -52,7 +61,13 @@ impl Writer {
         };
         let next = open.positions.into_iter();
         self.next.extend(next.map(|(p, span)| (p, span.next)));
+        self.complete_to = self.commit;
         self.commit += 1;
+        if let Some(beside) = &mut beside {
+            self.settle(beside)?;
+        }
+        self.beside = beside;
+        crash::point("indexed");
         self.failed = false;
         Ok(report)
     }
@@ -79,7 +94,9 @@ impl Writer {
             txns: vec![(DERIVED.to_owned(), self.commit as i64)],
             schema: None,
         })?;
-        self.inner.book().skip_file();
+        for part in &stream.finished {
+            self.inner.book().skip_file(part.name);
+        }
         Ok(())
     }
 
@@ -90,9 +107,7 @@ impl Writer {
             .map(|(partition, span)| (partition.clone(), span.next))
             .collect();
         txns.push((COMMITS.to_owned(), self.commit as i64));
-        if self.last_seq > 0 {
-            txns.push((lane_txn(self.lane), self.last_seq as i64));
-        }
+        txns.extend(self.number_txns(open)?);
         let mut tables = self.inner.tables();
         table_mut(&mut tables, PACKETS)?.commit(Addition {
             parts: &open.packets.finished,
@@ -100,6 +115,24 @@ impl Writer {
             schema: None,
         })?;
         Ok(())
+    }
+
+    /// What a commit says of match numbers: the last of each lane that it has any of, and those that no match will have.
+    fn number_txns(&self, open: &Open) -> Result<Vec<(String, i64)>, ArchiveError> {
+        let mut last = open.seqs.clone();
+        let mut txns = Vec::new();
+        for run in open.void.chunk_by(|a, b| a.0 == b.0 && a.1 + 1 == b.1) {
+            let ((lane, first), (_, end)) = (run[0], run[run.len() - 1]);
+            txns.push((void_txn(lane, first), end as i64));
+            let last = last.entry(lane).or_default();
+            *last = end.max(*last);
+        }
+        for (lane, seq) in last {
+            // A number given before a crash may be committed after later ones.
+            let seq = seq.max(self.inner.last_seq(lane)?);
+            txns.push((lane_txn(lane), seq as i64));
+        }
+        Ok(txns)
     }
 
     fn follow(&self, open: &Open) -> Result<(), ArchiveError> {
@@ -118,20 +151,35 @@ impl Writer {
     }
 }
 
-/// Makes the derived files durable; returns the manifest, and drops streams without rows.
-fn close_derived(open: &mut Open) -> Result<String, ArchiveError> {
-    let mut manifest = serde_json::Map::new();
-    for (name, stream) in &mut open.derived.streams {
-        stream.close()?;
-        let names: Vec<String> = stream.finished.iter().map(|p| p.name.to_string()).collect();
-        if !names.is_empty() {
-            manifest.insert(name.clone(), names.into());
+impl Open {
+    /// Lets everything open be of another commit.
+    pub(super) fn renumber(&mut self, commit: u64) -> Result<(), ArchiveError> {
+        self.packets.renumber(commit)?;
+        for stream in self.derived.streams.values_mut() {
+            stream.renumber(commit)?;
         }
+        Ok(())
+    }
+}
+
+/// Makes the derived files durable; drops streams without rows.
+fn close_derived(open: &mut Open) -> Result<(), ArchiveError> {
+    for stream in open.derived.streams.values_mut() {
+        stream.close()?;
     }
     open.derived
         .streams
         .retain(|_, stream| !stream.finished.is_empty());
-    Ok(serde_json::Value::Object(manifest).to_string())
+    Ok(())
+}
+
+/// The derived files, by table.
+fn manifest(open: &Open) -> String {
+    let named = open.derived.streams.iter().map(|(name, stream)| {
+        let names = stream.finished.iter().map(|p| p.name.to_string());
+        (name.clone(), names.collect::<Vec<_>>().into())
+    });
+    serde_json::Value::Object(named.collect()).to_string()
 }
 
 fn commit_derived(

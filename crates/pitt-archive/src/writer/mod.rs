@@ -1,5 +1,6 @@
 //! Writing: exactly once, in the order received, by one writer at a time.
 
+mod claimed;
 mod commit;
 mod derived;
 mod matched;
@@ -10,7 +11,7 @@ pub(crate) use matched::grown as grown_matches;
 pub use matched::{Match, NumberedMatch};
 pub(crate) use positions::{Span, from_json as spans_from_json, may_skip};
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::panic::resume_unwind;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -22,11 +23,14 @@ use pitt_alert::{Decoded, Packet};
 use xxhash_rust::xxh3::xxh3_128;
 
 use crate::archive::{Archive, Inner};
+use crate::claims::Place;
 use crate::error::ArchiveError;
 use crate::journal::{self, Common, Entry, JournalBuilder, Outcome, Source};
 use crate::recover;
 use crate::stream::Stream;
 use crate::tables::PACKETS;
+use crate::turns::{self, Writers};
+use claimed::Beside;
 use derived::Derived;
 use matched::MatchRow;
 
@@ -73,8 +77,13 @@ pub struct Writer {
     /// Lane whose numbers new matches get, and the last one given.
     lane: u32,
     last_seq: u64,
+    /// The commit up to which nothing is left to be completed.
+    complete_to: u64,
+    /// With claims: what is between this writer and others.
+    beside: Option<Beside>,
     open: Option<Open>,
     failed: bool,
+    _writers: Writers,
 }
 
 /// What has been appended since the last commit.
@@ -84,8 +93,26 @@ struct Open {
     positions: BTreeMap<String, Span>,
     /// Alerts stored in this commit: size and hash of the packet, and record.
     pending: HashMap<(Arc<str>, i64), (usize, u128, u32)>,
+    /// Last match numbers by lane.
+    seqs: BTreeMap<u32, u64>,
+    /// Places whose matches had numbers before.
+    redone: HashSet<Place>,
+    /// Numbers that no match will have.
+    void: Vec<(u32, u64)>,
     since: Instant,
     rows: u64,
+}
+
+/// What is decided of a batch before it is written.
+struct Decision {
+    entries: Vec<Entry>,
+    spans: BTreeMap<String, Span>,
+    /// Matches that are new.
+    numbered: Vec<NumberedMatch>,
+    /// All rows of `matches`.
+    rows: Vec<MatchRow>,
+    /// Places of those that had their numbers before.
+    redone: Vec<Place>,
 }
 
 impl Archive {
@@ -93,26 +120,21 @@ impl Archive {
     ///
     /// # Errors
     ///
-    /// [`ArchiveError::InUse`] when this or another process has a writer already.
+    /// [`ArchiveError::InUse`] when this or another process has a writer already; with claims, when another process has
+    /// one without.
     pub fn writer(&self) -> Result<Writer, ArchiveError> {
+        let inner = &self.inner;
         let in_use = || ArchiveError::InUse {
             path: self.folder().join("index"),
         };
-        if !self.has_index() || self.inner.writing.swap(true, Ordering::SeqCst) {
+        if !self.has_index() || inner.writing.swap(true, Ordering::SeqCst) {
             return Err(in_use());
         }
-        let mut writer = Writer {
-            inner: self.inner.clone(),
-            commit: 0,
-            next: HashMap::new(),
-            lane: 0,
-            last_seq: 0,
-            open: None,
-            failed: false,
-        };
-        writer.commit = recover::complete(&self.inner)? + 1;
-        writer.last_seq = self.inner.last_seq(writer.lane)?;
-        Ok(writer)
+        let opened = Writer::open_for(inner);
+        if !matches!(opened, Ok(Some(_))) {
+            inner.writing.store(false, Ordering::SeqCst);
+        }
+        opened?.ok_or_else(in_use)
     }
 }
 
@@ -123,11 +145,50 @@ impl Drop for Writer {
 }
 
 impl Writer {
+    fn open_for(inner: &Arc<Inner>) -> Result<Option<Self>, ArchiveError> {
+        let root = &inner.site.root;
+        let writers = if inner.options.claims {
+            Writers::together(root)?
+        } else {
+            Writers::alone(root)?
+        };
+        let Some(mut writers) = writers else {
+            return Ok(None);
+        };
+        let last = {
+            let _turn = turns::turn(root)?;
+            inner.update_tables()?;
+            recover::remove_leftovers(inner, writers.alone)?;
+            recover::complete(inner)?
+        };
+        if inner.options.claims && writers.alone {
+            writers = writers.share(root)?;
+        }
+        let lane = inner.lane.as_ref().map_or(0, |lane| lane.number);
+        Ok(Some(Self {
+            inner: inner.clone(),
+            commit: last + 1,
+            next: HashMap::new(),
+            lane,
+            last_seq: inner.last_seq(lane)?,
+            complete_to: last,
+            beside: Beside::open(inner, last)?,
+            open: None,
+            failed: false,
+            _writers: writers,
+        }))
+    }
+
     /// Offset of the packet that must come next in a partition; of a Kafka partition, the lowest that may come next.
     pub fn next_offset(&mut self, partition: &str) -> Result<i64, ArchiveError> {
         if let Some(next) = self.open.as_ref().and_then(|o| o.positions.get(partition)) {
             return Ok(next.next);
         }
+        self.committed_next(partition)
+    }
+
+    /// Offset that comes next by the commits known here.
+    fn committed_next(&mut self, partition: &str) -> Result<i64, ArchiveError> {
         if let Some(next) = self.next.get(partition) {
             return Ok(*next);
         }
@@ -169,12 +230,46 @@ impl Writer {
         if packets.is_empty() {
             return Ok(AppendReport::default());
         }
-        let positions = self.positions_after(packets)?;
+        let decision = match self.beside.take() {
+            Some(mut beside) => {
+                let claimed = self.claim(&mut beside, packets, decoded, matches);
+                self.beside = Some(beside);
+                // What was decided and not claimed is in memory only, and with that writer it goes.
+                self.failed = claimed
+                    .as_ref()
+                    .is_err_and(|e| !matches!(e, ArchiveError::Gap { .. }));
+                claimed?
+            }
+            None => {
+                let spans = self.positions_after(packets)?;
+                self.failed = true;
+                self.decide_alone(spans, packets, decoded, matches)?
+            }
+        };
         self.failed = true;
-        let report = self.append_checked(packets, decoded, matches)?;
-        self.open()?.positions.extend(positions);
+        let report = self.write(decision, packets, decoded)?;
         self.failed = false;
         Ok(report)
+    }
+
+    /// Decides as the only writer.
+    fn decide_alone(
+        &mut self,
+        spans: BTreeMap<String, Span>,
+        packets: &[Packet],
+        decoded: &Decoded,
+        matches: &[Match],
+    ) -> Result<Decision, ArchiveError> {
+        let mut entries = journal::entries(packets, decoded);
+        self.mark_pending(&mut entries, packets, decoded)?;
+        let numbered = self.number(matches, &entries, decoded);
+        Ok(Decision {
+            rows: numbered.iter().map(|n| row_of(n, matches)).collect(),
+            entries,
+            spans,
+            numbered,
+            redone: Vec::new(),
+        })
     }
 
     fn positions_after(
@@ -199,16 +294,13 @@ impl Writer {
         Ok(positions)
     }
 
-    fn append_checked(
+    fn write(
         &mut self,
+        decision: Decision,
         packets: &[Packet],
         decoded: &Decoded,
-        matches: &[Match],
     ) -> Result<AppendReport, ArchiveError> {
-        let mut entries = journal::entries(packets, decoded);
-        self.find_duplicates(&mut entries, packets, decoded)?;
-        let numbered = self.number(matches, &entries, decoded);
-        let rows: Vec<MatchRow> = numbered.iter().map(|n| row_of(n, matches)).collect();
+        let Decision { entries, rows, .. } = decision;
         let inner = self.inner.clone();
         let Open {
             packets: journal,
@@ -228,7 +320,7 @@ impl Writer {
         journalled?;
         derived?;
         let mut report = AppendReport {
-            matches: numbered,
+            matches: decision.numbered,
             ..Default::default()
         };
         for entry in &entries {
@@ -238,7 +330,14 @@ impl Writer {
                 Outcome::Quarantined => report.quarantined += 1,
             }
         }
-        self.open()?.rows += entries.len() as u64;
+        let open = self.open()?;
+        open.rows += entries.len() as u64;
+        open.positions.extend(decision.spans);
+        open.redone.extend(decision.redone);
+        for row in &rows {
+            let last = open.seqs.entry(row.lane).or_default();
+            *last = row.seq.max(*last);
+        }
         Ok(report)
     }
 
@@ -266,42 +365,63 @@ impl Writer {
         numbered
     }
 
-    /// Marks entries whose alert is stored already, or earlier in this commit.
-    fn find_duplicates(
-        &mut self,
+    /// Marks entries whose alert is stored already.
+    fn mark_committed(
+        &self,
         entries: &mut [Entry],
         packets: &[Packet],
         decoded: &Decoded,
     ) -> Result<(), ArchiveError> {
-        let inner = self.inner.clone();
-        let index = inner.index();
-        let open = self.open()?;
+        let index = self.inner.index();
+        let Some(index) = &*index else {
+            return Err(ArchiveError::Poisoned);
+        };
         let common = Common::of_all(decoded);
         for entry in entries {
             let Source::Alert { batch, row } = entry.source else {
                 continue;
             };
-            let alerts = &decoded.batches[batch];
+            let survey = &decoded.batches[batch].survey;
+            let Some(alert_id) = common[batch].alert_id(row) else {
+                continue;
+            };
+            if let Some(at) = index.locate(survey, alert_id)? {
+                let stored = self.inner.read_packet(survey, alert_id, at)?;
+                let same = stored.bytes == packets[entry.packet].bytes;
+                let byte_equal = same && stored.record == entry.record;
+                entry.outcome = Outcome::Duplicate { byte_equal };
+            }
+        }
+        Ok(())
+    }
+
+    /// Marks entries whose alert is stored already, or earlier in this commit.
+    fn mark_pending(
+        &mut self,
+        entries: &mut [Entry],
+        packets: &[Packet],
+        decoded: &Decoded,
+    ) -> Result<(), ArchiveError> {
+        self.mark_committed(entries, packets, decoded)?;
+        let pending = &mut self.open()?.pending;
+        let common = Common::of_all(decoded);
+        for entry in entries {
+            let (Outcome::Stored, Source::Alert { batch, row }) = (entry.outcome, entry.source)
+            else {
+                continue;
+            };
             let Some(alert_id) = common[batch].alert_id(row) else {
                 continue;
             };
             let bytes = &packets[entry.packet].bytes;
             let mark = (bytes.len(), xxh3_128(bytes), entry.record);
-            let key = (alerts.survey.clone(), alert_id);
-            if let Some(first) = open.pending.get(&key) {
-                let byte_equal = *first == mark;
-                entry.outcome = Outcome::Duplicate { byte_equal };
-            } else if let Some(at) = index
-                .as_ref()
-                .map(|i| i.locate(&alerts.survey, alert_id))
-                .transpose()?
-                .flatten()
-            {
-                let stored = inner.read_packet(&alerts.survey, alert_id, at)?;
-                let byte_equal = stored.bytes == *bytes && stored.record == entry.record;
-                entry.outcome = Outcome::Duplicate { byte_equal };
-            } else {
-                open.pending.insert(key, mark);
+            let key = (decoded.batches[batch].survey.clone(), alert_id);
+            match pending.get(&key) {
+                Some(first) => {
+                    let byte_equal = *first == mark;
+                    entry.outcome = Outcome::Duplicate { byte_equal };
+                }
+                None => drop(pending.insert(key, mark)),
             }
         }
         Ok(())
@@ -314,6 +434,9 @@ impl Writer {
                 derived: Derived::new(self.inner.clone(), self.commit),
                 positions: BTreeMap::new(),
                 pending: HashMap::new(),
+                seqs: BTreeMap::new(),
+                redone: HashSet::new(),
+                void: Vec::new(),
                 since: Instant::now(),
                 rows: 0,
             });

@@ -199,6 +199,7 @@ fn a_writer_that_slept_while_another_wrote_is_fenced() {
     let path = folder.path().to_str().unwrap();
     let with_index = |name: &str| ArchiveOptions {
         index: Some(folder.path().join(name)),
+        claims: true,
         ..Default::default()
     };
     let (a, b) = (
@@ -220,6 +221,28 @@ fn a_writer_that_slept_while_another_wrote_is_fenced() {
         b.snapshot("packets").unwrap().unwrap().rows(),
         packets.len() as u64
     );
+}
+
+#[test]
+fn a_second_writer_is_refused_unless_both_claim() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().to_str().unwrap();
+    let with = |name: &str, claims| ArchiveOptions {
+        index: Some(folder.path().join(name)),
+        claims,
+        ..Default::default()
+    };
+    let alone = Archive::open(path, with("a", false)).unwrap();
+    let other = Archive::open(path, with("b", false)).unwrap();
+    let beside = Archive::open(path, with("c", true)).unwrap();
+    let writer = alone.writer().unwrap();
+    assert!(matches!(other.writer(), Err(ArchiveError::InUse { .. })));
+    assert!(matches!(beside.writer(), Err(ArchiveError::InUse { .. })));
+    drop(writer);
+    let writer = beside.writer().unwrap();
+    assert!(matches!(alone.writer(), Err(ArchiveError::InUse { .. })));
+    drop(writer);
+    alone.writer().unwrap();
 }
 
 #[test]

@@ -8,6 +8,7 @@
     reason = "tests say what they skipped and counted"
 )]
 
+mod beside;
 mod crash;
 mod damage;
 mod failure;

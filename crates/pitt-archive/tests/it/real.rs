@@ -38,9 +38,8 @@ fn packets_in(folder: &Path) -> Vec<(String, Vec<u8>)> {
         let name = path.strip_prefix(folder).unwrap().display().to_string();
         if name.ends_with(".avro") {
             found.push((name, std::fs::read(&path).unwrap()));
-        } else if name.ends_with(".tar.gz") {
-            let file = flate2::read::GzDecoder::new(std::fs::File::open(&path).unwrap());
-            let mut tar = tar::Archive::new(file);
+        } else if let Some(bytes) = unpacked(&path) {
+            let mut tar = tar::Archive::new(bytes);
             for entry in tar.entries().unwrap().flatten() {
                 let mut entry = entry;
                 let member = entry.path().unwrap().display().to_string();
@@ -52,6 +51,27 @@ fn packets_in(folder: &Path) -> Vec<(String, Vec<u8>)> {
         }
     }
     found
+}
+
+/// A tarball's bytes; `None` for other files, and for `.tar.xz` on a machine without `xz`.
+fn unpacked(path: &Path) -> Option<Box<dyn Read>> {
+    let file = std::fs::File::open(path).unwrap();
+    if path.to_string_lossy().ends_with(".tar.gz") {
+        return Some(Box::new(flate2::read::GzDecoder::new(file)));
+    }
+    if !path.to_string_lossy().ends_with(".tar.xz") {
+        return None;
+    }
+    let output = std::process::Command::new("xz")
+        .arg("-dc")
+        .stdin(file)
+        .output();
+    let Ok(output) = output.inspect_err(|error| println!("skipped: {}: xz: {error}", path.display()))
+    else {
+        return None;
+    };
+    assert!(output.status.success(), "{}", path.display());
+    Some(Box::new(std::io::Cursor::new(output.stdout)))
 }
 
 fn store_all(folder: &Path, survey: &str, data: &Path) -> (Archive, Vec<Packet>) {

@@ -1,0 +1,432 @@
+//! Writing beside other processes: what is decided when a batch is claimed, and when the turn to commit has come.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
+
+use pitt_alert::{Decoded, Packet};
+
+use super::matched::{self, MatchRow};
+use super::{Decision, Match, NumberedMatch, Open, Span, Writer, now_us};
+use crate::archive::Inner;
+use crate::claims::{
+    ClaimTurn, ClaimedAlert, ClaimedMatch, ClaimedSpan, Claims, Place, Record, spans_on_disk,
+};
+use crate::error::ArchiveError;
+use crate::journal::{self, Common, Entry, Outcome, Source};
+use crate::tables::PACKETS;
+use crate::turns::{self, Held};
+use crate::writer::table;
+use crate::{crash, recover};
+
+/// Commits of others up to which their positions are read one by one.
+const NEAR: u64 = 64;
+
+/// What a writer with claims keeps beside them.
+pub(super) struct Beside {
+    pub(super) claims: Claims,
+    /// Where this writer itself stands in each partition that it has had.
+    stood: HashMap<String, i64>,
+    /// Commits up to this one are in `Writer::next` and in the index.
+    seen: u64,
+}
+
+impl Beside {
+    /// Claims for a writer that opens, when it wants them or when there are some that must come out as they were claimed.
+    pub(super) fn open(inner: &Inner, seen: u64) -> Result<Option<Self>, ArchiveError> {
+        let mut wanted = inner.options.claims;
+        for span in spans_on_disk(&inner.site.root) {
+            let next = table(&inner.tables(), PACKETS)?.txn(&span.partition)?;
+            wanted = wanted || span.next > next.unwrap_or(0);
+            if wanted {
+                break;
+            }
+        }
+        Ok(wanted.then(|| Self {
+            claims: Claims::new(&inner.site.root),
+            stood: HashMap::new(),
+            seen,
+        }))
+    }
+}
+
+fn fenced(partition: &str) -> ArchiveError {
+    ArchiveError::Fenced {
+        place: format!("partition `{partition}`"),
+    }
+}
+
+fn place_of(entry: &Entry, packets: &[Packet]) -> Place {
+    let position = &packets[entry.packet].position;
+    Place {
+        partition: position.partition.clone(),
+        offset: position.offset,
+        record: entry.record,
+    }
+}
+
+impl Writer {
+    /// Claims a batch: its positions, the alerts that are new, and numbers for their matches.
+    pub(super) fn claim(
+        &mut self,
+        beside: &mut Beside,
+        packets: &[Packet],
+        decoded: &Decoded,
+        matches: &[Match],
+    ) -> Result<Decision, ArchiveError> {
+        let mut fresh = false;
+        loop {
+            let mut entries = journal::entries(packets, decoded);
+            self.mark_committed(&mut entries, packets, decoded)?;
+            let spans = self.positions_after(packets);
+            let spans = spans.map_err(|error| gap_or_fenced(error, &beside.stood))?;
+            let turn = beside.claims.lock()?;
+            if !beside.claims.read(&turn)? {
+                drop(turn);
+                self.refresh(beside)?;
+                fresh = true;
+                continue;
+            }
+            if self.takes_over(beside, packets)? && !fresh {
+                drop(turn);
+                self.refresh(beside)?;
+                fresh = true;
+                continue;
+            }
+            return self.decide(beside, &turn, (entries, spans), packets, decoded, matches);
+        }
+    }
+
+    /// Whether a batch goes on where another writer was last.
+    ///
+    /// # Errors
+    ///
+    /// [`ArchiveError::Fenced`] when that was after this one: it has lost the partition.
+    fn takes_over(&mut self, beside: &Beside, packets: &[Packet]) -> Result<bool, ArchiveError> {
+        let mut over = false;
+        let mut asked: HashSet<&str> = HashSet::new();
+        for packet in packets {
+            let partition = &*packet.position.partition;
+            if !asked.insert(partition) {
+                continue;
+            }
+            let committed = self.committed_next(partition)?;
+            if !beside.claims.is_others(partition, committed) {
+                continue;
+            }
+            let open = self.open.as_ref();
+            let has = open.is_some_and(|open| open.positions.contains_key(partition));
+            let goes_on = beside.stood.get(partition) == Some(&packet.position.offset);
+            if has || goes_on {
+                return Err(fenced(partition));
+            }
+            over = true;
+        }
+        Ok(over)
+    }
+
+    fn decide(
+        &mut self,
+        beside: &mut Beside,
+        turn: &ClaimTurn,
+        (mut entries, spans): (Vec<Entry>, BTreeMap<String, Span>),
+        packets: &[Packet],
+        decoded: &Decoded,
+        matches: &[Match],
+    ) -> Result<Decision, ArchiveError> {
+        let mut record = Record::default();
+        let fresh = mark_claimed(&mut entries, &beside.claims, packets, decoded, &mut record);
+        let mut rows = Vec::new();
+        for (at, entry) in entries.iter().enumerate() {
+            if entry.outcome == Outcome::Stored && !fresh.contains_key(&at) {
+                rows.extend(claimed_rows(entry, &beside.claims, packets, decoded));
+            }
+        }
+        let redone: Vec<Place> = rows.iter().map(|(place, _)| place.clone()).collect();
+        let mut rows: Vec<MatchRow> = rows.into_iter().map(|(_, row)| row).collect();
+        self.last_seq = self.last_seq.max(beside.claims.last_seq(self.lane));
+        let numbered = self.number_fresh(&fresh, &entries, decoded, matches, &mut record);
+        rows.extend(numbered.iter().map(|n| super::row_of(n, matches)));
+        for packet in packets {
+            let partition = &packet.position.partition;
+            if record.spans.iter().any(|s| s.partition == *partition) {
+                continue;
+            }
+            let next = spans.get(&**partition).map_or(0, |span| span.next);
+            record.spans.push(ClaimedSpan {
+                partition: partition.clone(),
+                from: packet.position.offset,
+                next,
+            });
+        }
+        beside.claims.claim(turn, record)?;
+        crash::point("claimed");
+        let stood = spans.iter().map(|(p, span)| (p.clone(), span.next));
+        beside.stood.extend(stood);
+        Ok(Decision {
+            entries,
+            spans,
+            numbered,
+            rows,
+            redone,
+        })
+    }
+
+    fn number_fresh(
+        &mut self,
+        fresh: &HashMap<usize, u32>,
+        entries: &[Entry],
+        decoded: &Decoded,
+        matches: &[Match],
+        record: &mut Record,
+    ) -> Vec<NumberedMatch> {
+        record.lane = self.lane;
+        record.first_seq = self.last_seq + 1;
+        record.matched_us = now_us();
+        let mut numbered = Vec::new();
+        for taken in matched::taken(matches, entries, decoded) {
+            let Some(alert) = fresh.get(&taken.entry) else {
+                continue;
+            };
+            record.matches.push(ClaimedMatch {
+                alert: *alert,
+                filter: matches[taken.given].filter.clone(),
+                version: matches[taken.given].version.clone(),
+            });
+            self.last_seq += 1;
+            numbered.push(NumberedMatch {
+                lane: self.lane,
+                seq: self.last_seq,
+                filter: taken.given,
+                packet: entries[taken.entry].packet,
+                batch: taken.batch,
+                row: taken.row,
+                matched_us: record.matched_us,
+            });
+        }
+        numbered
+    }
+
+    /// Reads what others have committed.
+    fn refresh(&mut self, beside: &mut Beside) -> Result<(), ArchiveError> {
+        self.inner.update_tables()?;
+        self.learn(beside)?;
+        for partition in beside.claims.partitions() {
+            self.committed_next(&partition)?;
+        }
+        // After the positions: what they say is committed must be in the index before its claims are forgotten.
+        self.inner.catch_up()?;
+        if let Some(open) = &self.open {
+            let positions = open.positions.clone();
+            self.check_positions(&positions)?;
+        }
+        self.forget(beside);
+        Ok(())
+    }
+
+    /// Learns where the commits of others have brought the partitions; returns the number of the last commit.
+    fn learn(&mut self, beside: &mut Beside) -> Result<u64, ArchiveError> {
+        let (last, files) = self.inner.last_commit()?;
+        if last > beside.seen + NEAR {
+            self.next.clear();
+        } else {
+            for commit in beside.seen + 1..=last {
+                let Some(spans) = recover::manifest(&files, commit)?.spans else {
+                    self.next.clear();
+                    break;
+                };
+                let next = spans.into_iter().map(|(p, span)| (p, span.next));
+                self.next.extend(next);
+            }
+        }
+        beside.seen = beside.seen.max(last);
+        Ok(last)
+    }
+
+    /// Whether what is open still goes on where the commits end.
+    fn check_positions(&mut self, open: &BTreeMap<String, Span>) -> Result<(), ArchiveError> {
+        for (partition, span) in open {
+            if self.committed_next(partition)? != span.from {
+                return Err(fenced(partition));
+            }
+        }
+        Ok(())
+    }
+
+    /// Forgets claims that are committed and in the index.
+    fn forget(&self, beside: &mut Beside) {
+        let known = |p: Arc<str>| self.next.get(&*p).map(|next| (p.clone(), *next));
+        let next = beside.claims.partitions().into_iter().filter_map(known);
+        beside.claims.forget(&next.collect());
+    }
+
+    /// Waits for the turn to commit, and makes sure that this writer may.
+    ///
+    /// # Errors
+    ///
+    /// [`ArchiveError::Fenced`] when another writer has claimed or committed of a partition that is open here.
+    pub(super) fn take_turn(
+        &mut self,
+        beside: &mut Beside,
+        open: &mut Open,
+    ) -> Result<Held, ArchiveError> {
+        // Most of what others committed is read before others have to wait.
+        self.refresh(beside)?;
+        let turn = turns::turn(&self.inner.site.root)?;
+        crash::point("turn-taken");
+        self.inner.update_tables()?;
+        let last = self.inner.last_commit()?.0;
+        if last > self.complete_to {
+            recover::complete(&self.inner)?;
+            self.complete_to = last;
+        }
+        self.learn(beside)?;
+        self.check_positions(&open.positions)?;
+        self.check_claims(beside, open)?;
+        self.commit = last + 1;
+        open.renumber(self.commit)?;
+        crash::point("renumbered");
+        Ok(turn)
+    }
+
+    fn check_claims(&self, beside: &mut Beside, open: &mut Open) -> Result<(), ArchiveError> {
+        let turn = beside.claims.lock()?;
+        if !beside.claims.read(&turn)? {
+            // All that was committed is known here: in this turn nobody else commits.
+            beside.claims.read(&turn)?;
+        }
+        drop(turn);
+        for (partition, span) in &open.positions {
+            if beside.claims.is_others(partition, span.from) {
+                return Err(fenced(partition));
+            }
+        }
+        let covers = |place: &Place| {
+            let span = open.positions.get(&*place.partition);
+            span.is_some_and(|span| (span.from..span.next).contains(&place.offset))
+        };
+        open.void = beside.claims.void(covers, &open.redone);
+        if !open.void.is_empty() {
+            tracing::warn!(
+                matches = open.void.len(),
+                "the source has lost packets whose matches had numbers: these numbers stay empty"
+            );
+        }
+        Ok(())
+    }
+
+    /// After a commit: the index follows it and those of others, and claims that it made good are dropped.
+    pub(super) fn settle(&mut self, beside: &mut Beside) -> Result<(), ArchiveError> {
+        self.inner.catch_up()?;
+        self.forget(beside);
+        let inner = self.inner.clone();
+        let known = &self.next;
+        beside
+            .claims
+            .shorten(|partition| match known.get(partition) {
+                Some(next) => Ok(*next),
+                None => Ok(table(&inner.tables(), PACKETS)?
+                    .txn(partition)?
+                    .unwrap_or(0)),
+            })
+    }
+}
+
+/// An offset that lies behind because another writer went on from here is no gap.
+fn gap_or_fenced(error: ArchiveError, stood: &HashMap<String, i64>) -> ArchiveError {
+    match error {
+        ArchiveError::Gap {
+            partition,
+            got,
+            expected,
+        } if got < expected && stood.get(&partition).is_none_or(|stood| got >= *stood) => {
+            fenced(&partition)
+        }
+        error => error,
+    }
+}
+
+/// Marks entries whose alert another place has claimed; returns those that nobody had, with their number in the record.
+fn mark_claimed(
+    entries: &mut [Entry],
+    claims: &Claims,
+    packets: &[Packet],
+    decoded: &Decoded,
+    record: &mut Record,
+) -> HashMap<usize, u32> {
+    let common = Common::of_all(decoded);
+    let mut fresh = HashMap::new();
+    let mut own: HashMap<(Arc<str>, i64), u32> = HashMap::new();
+    for (at, entry) in entries.iter_mut().enumerate() {
+        let (Outcome::Stored, Source::Alert { batch, row }) = (entry.outcome, entry.source) else {
+            continue;
+        };
+        let Some(alert_id) = common[batch].alert_id(row) else {
+            continue;
+        };
+        let key = (decoded.batches[batch].survey.clone(), alert_id);
+        let place = place_of(entry, packets);
+        let bytes = &packets[entry.packet].bytes;
+        let (size, hash) = (bytes.len() as u64, xxhash_rust::xxh3::xxh3_128(bytes));
+        let first = claims.first_place(&key).map(|f| (&f.place, f.size, f.hash));
+        let first = first.or_else(|| {
+            let first = &record.alerts[*own.get(&key)? as usize];
+            Some((&first.place, first.size, first.hash))
+        });
+        match first {
+            Some((first, ..)) if *first == place => {}
+            Some((first, of, with)) => {
+                let byte_equal = (of, with, first.record) == (size, hash, entry.record);
+                entry.outcome = Outcome::Duplicate { byte_equal };
+            }
+            None => {
+                let number = record.alerts.len() as u32;
+                fresh.insert(at, number);
+                record.alerts.push(ClaimedAlert {
+                    survey: key.0.clone(),
+                    alert_id,
+                    place,
+                    size,
+                    hash,
+                });
+                own.insert(key, number);
+            }
+        }
+    }
+    fresh
+}
+
+/// The rows of matches that were numbered when the alert's place was claimed.
+fn claimed_rows(
+    entry: &Entry,
+    claims: &Claims,
+    packets: &[Packet],
+    decoded: &Decoded,
+) -> Vec<(Place, MatchRow)> {
+    let Source::Alert { batch, row } = entry.source else {
+        return Vec::new();
+    };
+    let alerts = &decoded.batches[batch];
+    let Some(alert_id) = Common::of(&alerts.records).alert_id(row) else {
+        return Vec::new();
+    };
+    let place = place_of(entry, packets);
+    let numbered = claims.matches_at(&place).iter().map(|found| {
+        let taken = Match {
+            survey: alerts.survey.clone(),
+            alert_id,
+            filter: found.filter.clone(),
+            version: found.version.clone(),
+        };
+        let row = MatchRow {
+            taken,
+            lane: found.lane,
+            seq: found.seq,
+            matched_us: found.matched_us,
+            packet: entry.packet,
+            batch,
+            row,
+        };
+        (place.clone(), row)
+    });
+    numbered.collect()
+}
