@@ -48,6 +48,8 @@ pub enum Command {
     Run(Run),
     /// Fetch nights of ZTF's public archive
     Download(Download),
+    /// Show how running brokers are: inputs, rates, lag, what is wrong
+    Status(Status),
     /// List the nights in the archive
     Ls(Ls),
     /// Show every value of one alert, with units
@@ -171,6 +173,22 @@ pub struct Download {
     /// Print JSON
     #[arg(long)]
     pub json: bool,
+}
+
+/// `pitt status`
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  \
+    pitt status\n  \
+    pitt status --watch            again each second\n  \
+    pitt status > /dev/null || mail -s 'Pitt Broker' me@example.org\n\n\
+    Exit code 1 when something is wrong: an input or the output is down, a broker died, the disk is full.")]
+pub struct Status {
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+    /// Look again each second, until Ctrl-C
+    #[arg(long)]
+    pub watch: bool,
 }
 
 /// `pitt ls`

@@ -16,8 +16,13 @@ mod run;
 mod show;
 mod simulate;
 mod stamps;
+mod status;
 mod stream;
+mod streams;
 mod verify;
+mod watched;
+
+pub use query::engine;
 
 use std::process::ExitCode;
 
@@ -43,6 +48,7 @@ pub fn run(cli: Cli) -> Result<ExitCode> {
         Command::Lightcurve(args) => light_curve::run(&global, &args),
         Command::Cone(args) => cone::run(&global, &args),
         Command::Download(args) => download::run(&global, &args),
+        Command::Status(args) => status::run(&global, &args),
         Command::Ls(args) => ls::run(&global, &args),
         Command::Filter(Filter::Check(args)) => filter::check(&global, &args),
         Command::Filter(Filter::Test(args)) => filter::test(&global, &args),

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use anyhow::Result;
 use serde_json::json;
 
+use super::watched::Watched;
 use crate::broker::Broker;
 use crate::pipeline::{Counters, Stop};
 use crate::screen::live::Live;
@@ -31,14 +32,41 @@ pub(super) fn pass(
     stop: &Stop,
     source: impl FnOnce(&mut dyn Outlet) -> Result<SourceReport> + Send,
 ) -> Result<Outcome> {
+    let counters = Arc::new(Counters::new(broker.filter_names().len()));
+    let live = Live::new(title, broker.filter_names(), expected);
+    under(live, broker, stop, &counters, source)
+}
+
+/// The same for others to see, counting on where an earlier pass ended.
+pub(super) fn pass_on(
+    broker: Broker,
+    (title, expected): (String, Option<u64>),
+    stop: &Stop,
+    watched: &Watched,
+    source: impl FnOnce(&mut dyn Outlet) -> Result<SourceReport> + Send,
+) -> Result<Outcome> {
+    let telemetry = watched.telemetry();
+    telemetry.go_on(broker.archive(), broker.filters());
+    let live = Live::new(title, broker.filter_names(), expected).watching(telemetry.clone());
+    let outcome = under(live, broker, stop, watched.counters(), source);
+    telemetry.let_go();
+    outcome
+}
+
+/// Runs a source under a view.
+fn under(
+    mut live: Live,
+    broker: Broker,
+    stop: &Stop,
+    counters: &Arc<Counters>,
+    source: impl FnOnce(&mut dyn Outlet) -> Result<SourceReport> + Send,
+) -> Result<Outcome> {
     let filters = broker.filter_names();
-    let counters = Arc::new(Counters::new(filters.len()));
-    let mut live = Live::new(title, filters.clone(), expected);
     let set = broker.filters().clone();
     let begin = std::time::Instant::now();
-    let report = broker.run(source, &counters, stop, |counters| live.show(counters))?;
+    let report = broker.run(source, counters, stop, |counters| live.show(counters))?;
     let seconds = begin.elapsed().as_secs_f64();
-    live.finish(&counters);
+    live.finish(counters);
     let disabled = set.disabled().into_iter().map(|(index, off)| {
         let alert = off
             .alert_id
@@ -50,7 +78,7 @@ pub(super) fn pass(
     });
     let disabled = disabled.collect();
     Ok(Outcome {
-        counters,
+        counters: counters.clone(),
         report,
         filters,
         seconds,

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use toml::Value;
 use toml::de::{DeTable, DeValue};
 
-use super::{ConfigError, DEFAULT, Settings};
+use super::{ConfigError, DEFAULT, Settings, kafka};
 use crate::suggest;
 
 /// Where a setting came from.
@@ -51,7 +51,12 @@ struct Found {
     value: Value,
     at: usize,
     is_table: bool,
+    /// Of an array of tables: each key in it, and where it stands.
+    inner: Vec<(String, usize)>,
 }
+
+/// The key that is an array of tables.
+const TABLES: &str = "kafka";
 
 /// All settings, one entry each.
 pub(super) struct Layers(Vec<Entry>);
@@ -78,6 +83,11 @@ impl Layers {
         })?;
         for found in parse(&text, file)? {
             let origin = Origin::File(file.into(), line_of(&text, found.at));
+            if found.key == TABLES {
+                for (key, at) in &found.inner {
+                    check_inner(key, &Origin::File(file.into(), line_of(&text, *at)))?;
+                }
+            }
             if found.is_table {
                 self.check_section(&found.key, &origin)?;
             } else {
@@ -140,13 +150,17 @@ impl Layers {
         let Some(entry) = self.0.iter_mut().find(|entry| entry.key == key) else {
             return Err(self.unknown(key, &origin));
         };
-        entry.value =
-            fit(value, &entry.value).map_err(|(found, expected)| ConfigError::WrongType {
-                place: origin.to_string(),
-                key: key.to_owned(),
-                found,
-                expected,
-            })?;
+        let fitted = if key == TABLES {
+            fit_tables(value)
+        } else {
+            fit(value, &entry.value)
+        };
+        entry.value = fitted.map_err(|(found, expected)| ConfigError::WrongType {
+            place: origin.to_string(),
+            key: key.to_owned(),
+            found,
+            expected,
+        })?;
         entry.origin = origin;
         Ok(())
     }
@@ -198,6 +212,7 @@ fn parse(text: &str, file: &Path) -> Result<Vec<Found>, ConfigError> {
     for (key, value) in spans.get_ref() {
         let (name, at) = (key.get_ref().to_string(), key.span().start);
         let is_table = matches!(value.get_ref(), DeValue::Table(_));
+        let inner = inner_keys(value.get_ref());
         if let DeValue::Table(table) = value.get_ref() {
             for (inner, _) in table {
                 let key = format!("{name}.{}", inner.get_ref());
@@ -210,6 +225,7 @@ fn parse(text: &str, file: &Path) -> Result<Vec<Found>, ConfigError> {
                     value,
                     at: inner.span().start,
                     is_table: false,
+                    inner: vec![],
                 });
             }
         }
@@ -219,10 +235,60 @@ fn parse(text: &str, file: &Path) -> Result<Vec<Found>, ConfigError> {
             value,
             at,
             is_table,
+            inner,
         });
     }
     found.sort_by_key(|found| found.at);
     Ok(found)
+}
+
+/// The keys of an array of tables.
+fn inner_keys(value: &DeValue<'_>) -> Vec<(String, usize)> {
+    let tables = value.as_array().into_iter().flatten();
+    let tables = tables.filter_map(|item| item.get_ref().as_table());
+    let keys = tables.flat_map(|table| table.keys());
+    keys.map(|key| (key.get_ref().to_string(), key.span().start))
+        .collect()
+}
+
+/// Whether a table of [`TABLES`] may have this key.
+fn check_inner(key: &str, origin: &Origin) -> Result<(), ConfigError> {
+    let known = kafka::template();
+    if known.contains_key(key) {
+        return Ok(());
+    }
+    Err(ConfigError::UnknownKey {
+        place: origin.to_string(),
+        key: format!("{TABLES}.{key}"),
+        hint: suggest::hint(key, known.keys().map(String::as_str)),
+    })
+}
+
+/// Tables whose values have the types of the template's.
+fn fit_tables(value: Value) -> Result<Value, (String, &'static str)> {
+    let Value::Array(items) = value else {
+        return Err((value.to_string(), "tables [[kafka]]"));
+    };
+    let template = kafka::template();
+    let mut tables = vec![];
+    for item in items {
+        let Value::Table(table) = item else {
+            return Err((item.to_string(), "tables [[kafka]]"));
+        };
+        let mut fitted = toml::Table::new();
+        for (key, value) in table {
+            let value = match template.get(&key) {
+                Some(default) => {
+                    let told = |(found, expected)| (format!("{{ {key} = {found} }}"), expected);
+                    fit(value, default).map_err(told)?
+                }
+                None => value,
+            };
+            fitted.insert(key, value);
+        }
+        tables.push(Value::Table(fitted));
+    }
+    Ok(Value::Array(tables))
 }
 
 fn line_of(text: &str, at: usize) -> usize {

@@ -1,7 +1,7 @@
 //! Where packets come from: files, tarballs, the simulator.
 //!
 //! A source hands packets to an [`Outlet`] in an order that never changes, each with a position: a partition and a
-//! number that ascends by one. It begins where the archive stands, so a broker that was stopped, or killed, goes on
+//! number that ascends, by one except in Kafka. It begins where the archive stands, so a broker that was stopped, or killed, goes on
 //! without a gap and without a doublet.
 //!
 //! | source | partition | number |
@@ -9,12 +9,16 @@
 //! | loose files of a folder | `dir:<absolute path>` | line of the folder's [manifest](manifest::Manifest) |
 //! | tarball | `tar:<absolute path>` | number of the packet among the tarball's packets |
 //! | simulator | `sim:<fingerprint of its settings>` | number of the packet |
+//! | public night of ZTF | `ztf-public:<night>/<checksum>` | number of the packet in its tarball |
+//! | Kafka | `kafka:<name of the input>/<topic>/<number>` | Kafka's offset, which may skip numbers |
 //! | quarantine, tried again | `retry:quarantine` | number of the packet read |
 
 pub mod files;
 mod finished;
+pub mod kafka;
 pub mod look;
 pub mod manifest;
+pub mod public_nights;
 pub mod retried;
 pub mod simulated;
 mod tarball;
@@ -107,6 +111,9 @@ pub enum SourceError {
         /// Files that the archive has read.
         next: usize,
     },
+    /// A stream cannot be read as it is set.
+    #[error(transparent)]
+    Kafka(#[from] pitt_kafka::KafkaError),
     /// Another run reads the folder.
     #[error(
         "`{folder}` is being read into this archive by another run (end that one, or give this one other folders)"
