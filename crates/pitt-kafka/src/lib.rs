@@ -7,6 +7,7 @@
 mod access;
 pub mod consume;
 mod error;
+pub mod produce;
 pub mod publish;
 
 pub use access::{Access, SignIn};

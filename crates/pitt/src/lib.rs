@@ -17,13 +17,17 @@ pub mod catalogs;
 pub mod cli;
 pub mod command;
 pub mod config;
+pub mod download;
+pub mod feed;
 pub mod filters;
+pub mod http;
 pub mod pipeline;
 pub mod plot;
 pub mod screen;
 pub mod source;
 pub mod stored;
 pub mod suggest;
+pub mod telemetry;
 
 /// Sends log lines to stderr: warnings and errors, more with `-v`; `PITT_LOG` chooses otherwise (`PITT_LOG=pitt=debug`).
 pub fn log_to_stderr(verbose: u8) {
@@ -36,7 +40,8 @@ pub fn log_to_stderr(verbose: u8) {
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(usual));
     tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(std::io::stderr)
+        .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))
+        .with_writer(|| screen::live::BesideTheView)
         .with_target(false)
         .init();
 }

@@ -75,7 +75,10 @@ fn format(args: &Query) -> Result<OutputFormat> {
 }
 
 /// SQL over an archive as it stands.
-pub(super) fn engine(archive: &Archive, settings: &Settings) -> Result<Engine> {
+///
+/// # Errors
+/// The archive or a catalog cannot be read.
+pub fn engine(archive: &Archive, settings: &Settings) -> Result<Engine> {
     let mut tables = vec![];
     for name in archive.tables() {
         let Some(snapshot) = archive.snapshot(&name)? else {
