@@ -73,12 +73,10 @@ impl AlertRecord {
         &self.schema
     }
 
-    /// What names the schema: the registry's id when it came with one, else the 32 hexadecimal digits of its fingerprint.
+    /// The id under which the broker's registry has the schema: the one it came with, else [`WriterSchema::derived_id`].
     pub fn schema_id(&self) -> String {
-        match self.wire_id {
-            Some(id) => id.to_string(),
-            None => self.schema.fingerprint_hex(),
-        }
+        let id = self.wire_id.unwrap_or_else(|| self.schema.derived_id());
+        id.to_string()
     }
 
     fn in_container(
