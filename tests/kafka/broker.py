@@ -98,6 +98,11 @@ class Broker:
             self.process.send_signal(signal.SIGCONT)
             self.stop()
 
+    def summary(self) -> dict:
+        """The counts that the last life printed at its end."""
+        text = self._log.read_text(errors="replace")
+        return json.loads(text[text.rindex("\n{") if "\n{" in text else text.index("{"):])
+
     def log(self) -> str:
         """The end of what the broker said."""
         return self._log.read_text(errors="replace")[-4000:] if self._log.exists() else ""

@@ -98,6 +98,7 @@ def two_brokers(ground: Ground, size: Size, draw: random.Random) -> Reckoning:
     second = course.another("second")
     course.broker.start()
     second.start()
+    course.wait_for_members(2)
     sending = Sending(course.sender, size.alerts, size.seconds)
     for _ in range(size.times):
         time.sleep(size.seconds / size.times * draw.uniform(0.3, 0.9))
@@ -105,7 +106,7 @@ def two_brokers(ground: Ground, size: Size, draw: random.Random) -> Reckoning:
         time.sleep(draw.uniform(0.0, SESSION_MS / 1000 * 1.5))
         second.start()
     sending.join()
-    return course.finish(f"one of two brokers killed {size.times} times", second)
+    return _finish_together(course, second, f"one of two brokers killed {size.times} times")
 
 
 def paused(ground: Ground, size: Size, draw: random.Random) -> Reckoning:
@@ -114,14 +115,17 @@ def paused(ground: Ground, size: Size, draw: random.Random) -> Reckoning:
     second = course.another("second")
     course.broker.start()
     second.start()
+    course.wait_for_members(2)
     sending = Sending(course.sender, size.alerts, size.seconds)
     for _ in range(size.times):
         time.sleep(draw.uniform(0.5, 2.0))
         second.process.send_signal(signal.SIGSTOP)
         time.sleep(SESSION_MS / 1000 * 2 + 1)
+        course.wait_for_members(1)
         second.process.send_signal(signal.SIGCONT)
+        course.wait_for_members(2)
     sending.join()
-    return course.finish(f"broker paused past its session {size.times} times", second)
+    return _finish_together(course, second, f"broker paused past its session {size.times} times")
 
 
 def disk_full(ground: Ground, size: Size, draw: random.Random) -> Reckoning:
@@ -140,6 +144,7 @@ def disk_full(ground: Ground, size: Size, draw: random.Random) -> Reckoning:
             time.sleep(5)
             disk.make_room()
             course.broker.stop()
+            assert "No space left" in course.broker.log(), course.broker.log()
         course.broker.start()
         course.sender.send(part)
         return course.finish(f"disk full {size.times} times")
@@ -178,6 +183,7 @@ def registry_down(ground: Ground, size: Size, draw: random.Random) -> Reckoning:
         course = ground.run("registry-down", registry=registry.address, schema_dir="", alerts=rare)
         course.broker.start()
         Sending(course.sender, size.alerts, size.seconds).join()
+        assert registry.asked > 0, "nobody asked the registry"
         registry.open()
         return course.finish(f"registry down for {size.seconds:.0f} s")
 
@@ -205,6 +211,16 @@ def faketime() -> str | None:
     """libfaketime's file (Debian: libfaketime), or None."""
     found = list(pathlib.Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"))
     return str(found[0]) if found else None
+
+
+def _finish_together(course, second, what: str) -> Reckoning:
+    """The end of a course of two brokers: both must be at work, and both must have had their share of the last alerts."""
+    course.wait_for_members(2)
+    course.sender.send(1000)
+    row = course.finish(what, second)
+    for one in (course.broker, second):
+        assert one.summary()["received"] > 0, f"a broker had nothing to do: {one.log()}"
+    return row
 
 
 def _wait_for_progress(course) -> None:

@@ -184,6 +184,22 @@ class Course:
         folder = self.ground.folder / self.name
         return Broker(folder / name, self._settings, archive or folder / "archive")
 
+    def wait_for_members(self, count: int) -> None:
+        """Returns when the group has so many members that share its partitions."""
+        admin = AdminClient({"bootstrap.servers": self.ground.stream.servers, "log_level": 0})
+        group = f"pitt-{self.name}"
+
+        def sharing() -> int:
+            try:
+                described = admin.describe_consumer_groups([group])[group].result(60)
+            except ck.KafkaException:
+                # The group has no coordinator yet, or a new one.
+                return 0
+            stable = described.state == ck.ConsumerGroupState.STABLE
+            return sum(bool(one.assignment.topic_partitions) for one in described.members) if stable else 0
+
+        self.broker.wait_for(f"{count} members in the group", lambda: sharing() == count)
+
     def finish(self, what: str, *others: Broker, patience: float = PATIENCE) -> reckoning.Reckoning:
         """Waits until all that was sent is archived and delivered, ends the brokers, compares."""
         self.sender.flush()
@@ -191,7 +207,8 @@ class Course:
         broker.wait_until_received(self.sent.messages, patience)
         broker.wait_for("delivery of every match", lambda: self.sent.matching <= self.tally.read(), patience)
         for one in (broker, *others):
-            one.stop()
+            assert one.process.poll() is None, f"a broker ended by itself: {one.log()}"
+            assert one.stop() == 0, one.log()
         row = reckoning.reckon(
             what, self.ground.pitt, broker.archive, self.sent, self.tally.read_to_the_end())
         row.kills += broker.kills + sum(one.kills for one in others)

@@ -123,7 +123,8 @@ def test_real_packets_of_rubin_with_a_registry(ground, data):
             broker.wait_until_received(len(known))
         assert registry.asked > 0
     found = archived_as_sent(ground, topic, broker.archive)
-    ids = {wire(one, json.loads(schemas[struct.unpack(">bI", one[:5])[1]]))["diaSourceId"] for one in known}
+    records = [wire(one, json.loads(schemas[struct.unpack(">bI", one[:5])[1]])) for one in known]
+    ids = {record["diaSource"]["diaSourceId"] for record in records}
     assert {row["alert_id"] for row in found.values() if row["outcome"] == "stored"} == ids
 
 
