@@ -81,6 +81,11 @@ impl Broker {
         &self.filters
     }
 
+    /// The schemas at hand.
+    pub fn schemas(&self) -> &SchemaStore {
+        &self.schemas
+    }
+
     /// Names of the filters.
     pub fn filter_names(&self) -> Vec<String> {
         self.filters
@@ -113,13 +118,11 @@ impl Broker {
     ) -> Result<SourceReport> {
         let workers = (0..self.workers)
             .map(|_| -> Box<dyn Worker> {
-                Box::new(DecodeAndFilter::new(
-                    self.schemas.clone(),
-                    self.filters.clone(),
-                ))
+                let worker = DecodeAndFilter::new(self.schemas.clone(), self.filters.clone());
+                Box::new(worker.timed(counters))
             })
             .collect();
-        let mut store = ArchiveStore::new(self.archive, self.writer, &self.filters);
+        let mut store = ArchiveStore::new(self.archive, self.writer, &self.filters).timed(counters);
         pipeline::run(
             source,
             workers,
@@ -158,6 +161,15 @@ impl Positions for Committed {
             source: Box::new(source),
         })
     }
+
+    fn next_offsets(&self, partitions: &[&str]) -> Result<Vec<i64>, SourceError> {
+        let failed = |source| SourceError::Archive {
+            partition: partitions.join(", "),
+            source: Box::new(source),
+        };
+        let offsets = self.0.committed_by_all(partitions).map_err(failed)?;
+        Ok(offsets.into_iter().map(|next| next.unwrap_or(0)).collect())
+    }
 }
 
 /// Compiles filters, and shows where one does not fit.
@@ -183,6 +195,8 @@ pub fn open_archive(settings: &Settings, create: bool) -> Result<Archive> {
         create,
         commit_every: Duration::from_secs_f64(settings.commit.every_s),
         commit_bytes: settings.commit.every_mb << 20,
+        // Programs of one consumer group share an archive.
+        claims: create && !settings.kafka.is_empty(),
         ..ArchiveOptions::default()
     };
     Archive::open(&settings.archive, options)

@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
+use std::time::Instant;
 
 use anyhow::Result;
 use arrow_array::cast::AsArray;
@@ -12,7 +13,7 @@ use pitt_query::FilterSet;
 
 use super::switches::{OffList, Switches};
 use crate::filters;
-use crate::pipeline::{Counters, Hit, Store};
+use crate::pipeline::{Counters, Hit, Stage, Store};
 
 /// Writes to an archive, and counts what it took.
 pub struct ArchiveStore {
@@ -23,6 +24,8 @@ pub struct ArchiveStore {
     switches: Switches,
     /// Matches since the last commit, to tell those of alerts that came twice.
     seen: HashSet<(Arc<str>, i64, usize)>,
+    /// Where the times of commits are counted.
+    counters: Option<Arc<Counters>>,
 }
 
 impl ArchiveStore {
@@ -37,7 +40,14 @@ impl ArchiveStore {
             filters,
             switches,
             seen: HashSet::new(),
+            counters: None,
         }
+    }
+
+    /// Counts the time of each commit.
+    pub fn timed(mut self, counters: &Arc<Counters>) -> Self {
+        self.counters = Some(counters.clone());
+        self
     }
 
     /// Whether a matched alert is new in this packet; asked only about batches that brought a duplicate.
@@ -101,6 +111,7 @@ impl Store for ArchiveStore {
         counters.stored.add(report.stored);
         counters.duplicates.add(report.duplicates);
         counters.quarantined.add(report.quarantined);
+        counters.add_rejected(&decoded.rejected);
         self.count(packets, decoded, hits, report.duplicates > 0, counters)
     }
 
@@ -113,7 +124,11 @@ impl Store for ArchiveStore {
     }
 
     fn commit(&mut self) -> Result<()> {
+        let begin = Instant::now();
         let report = self.writer.commit()?;
+        if let Some(counters) = &self.counters {
+            counters.stage(Stage::Commit).add_since(begin);
+        }
         // From now on the archive itself tells which of them it has.
         self.seen.clear();
         tracing::info!(

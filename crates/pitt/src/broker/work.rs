@@ -2,12 +2,13 @@
 
 use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
+use std::time::Instant;
 
 use anyhow::Result;
 use pitt_alert::{Decoded, Decoder, Packet, SchemaStore, Selection, SurveyColumns, WriterSchema};
 use pitt_query::FilterSet;
 
-use crate::pipeline::{Hit, Worker};
+use crate::pipeline::{Counters, Hit, Stage, Worker};
 
 /// Decodes what the tables and the filters need, and evaluates the filters.
 ///
@@ -20,6 +21,8 @@ pub struct DecodeAndFilter {
     schemas: HashSet<u128>,
     /// Whether the tables are written too, or only the filters count.
     tables: bool,
+    /// Where times are counted.
+    counters: Option<Arc<Counters>>,
 }
 
 impl DecodeAndFilter {
@@ -33,6 +36,12 @@ impl DecodeAndFilter {
         Self::with(schemas, filters, false)
     }
 
+    /// Counts the time of each batch's decoding and filtering.
+    pub fn timed(mut self, counters: &Arc<Counters>) -> Self {
+        self.counters = Some(counters.clone());
+        self
+    }
+
     fn with(schemas: SchemaStore, filters: Arc<FilterSet>, tables: bool) -> Self {
         let columns = filters.selection().columns.clone();
         let mut worker = Self {
@@ -41,6 +50,7 @@ impl DecodeAndFilter {
             columns,
             schemas: HashSet::new(),
             tables,
+            counters: None,
         };
         worker.select();
         worker
@@ -109,8 +119,14 @@ impl DecodeAndFilter {
 
 impl Worker for DecodeAndFilter {
     fn work(&mut self, packets: &[Packet]) -> Result<(Decoded, Vec<Hit>)> {
+        let begin = Instant::now();
         let decoded = self.decode(packets);
+        let filtering = Instant::now();
         let hits = self.filter(&decoded);
+        if let Some(counters) = &self.counters {
+            counters.stage(Stage::Decode).add_between(begin, filtering);
+            counters.stage(Stage::Filter).add_since(filtering);
+        }
         Ok((decoded, hits))
     }
 }

@@ -7,6 +7,7 @@ use pitt_archive::Archive;
 use pitt_simulate::SimulationConfig;
 
 use super::night::{self, Outcome};
+use super::watched::Watched;
 use super::{Misused, query, settings, stop_on_ctrl_c};
 use crate::broker::Broker;
 use crate::cli::{Demo, Global, USUAL_ALERTS, USUAL_SEED};
@@ -39,9 +40,13 @@ pub(super) fn run(global: &Global, args: &Demo) -> Result<ExitCode> {
     } else {
         per_night
     };
-    let outcome = night::pass(broker, title, Some(expected), &stop, move |outlet| {
+    let watched = Watched::begin(&config, &broker)?;
+    watched.watch_input("simulator", "simulator");
+    let shown = (title, Some(expected));
+    let outcome = night::pass_on(broker, shown, &stop, &watched, move |outlet| {
         Ok(source.run(outlet)?)
-    })?;
+    });
+    let outcome = watched.settle(outcome)?;
     let mut text = String::from("\n");
     text.push_str(&outcome.text(&archive));
     text.push_str(&next_steps(global, args, &config, &outcome, &look)?);

@@ -7,8 +7,8 @@ use anyhow::Result;
 use pitt_kafka::consume::{Healths, SourceHealth, Trouble};
 
 use crate::broker::Broker;
-use crate::config::Config;
-use crate::http::registry::Catalogue;
+use crate::config::{Config, OutputSettings};
+use crate::http::registry::{Catalogue, Surveys};
 use crate::http::{Port, Site};
 use crate::pipeline::Counters;
 use crate::telemetry::{InputStatus, PartitionStatus, Reporter, Telemetry, TroubleStatus};
@@ -36,7 +36,7 @@ impl Watched {
             schemas: Arc::new(Catalogue::new(
                 stored,
                 broker.schemas().clone(),
-                BTreeMap::new(),
+                avro_topics(&config.settings.output, broker),
             )),
         };
         let chosen = !config.is_default("http.listen");
@@ -108,6 +108,34 @@ impl Drop for Watched {
             self.close();
         }
     }
+}
+
+/// Topics that Avro is published to with the surveys' own schemas, and whose alerts turn up there.
+fn avro_topics(output: &OutputSettings, broker: &Broker) -> BTreeMap<String, Surveys> {
+    let mut topics: BTreeMap<String, Surveys> = BTreeMap::new();
+    for filter in broker.filters().filters().iter().filter(|_| output.is_on()) {
+        let header = filter.header();
+        let stream = header.output.as_deref().unwrap_or(filter.name());
+        let format = header.format.as_deref().unwrap_or(&output.format);
+        if stream == "none" || format == "json" {
+            continue;
+        }
+        let usual = || format!("{}{stream}", output.prefix);
+        let topic = header.topic.clone().unwrap_or_else(usual);
+        let more = match &header.survey {
+            Some(survey) => Surveys::These(vec![survey.clone()]),
+            None => Surveys::All,
+        };
+        let all = topics.remove(&topic).map_or(more.clone(), |known| known.with(more));
+        topics.insert(topic, all);
+    }
+    if output.is_on() && output.relay == "raw" {
+        for survey in ["ztf", "lsst"] {
+            let topic = format!("{}alerts-{survey}", output.prefix);
+            topics.insert(topic, Surveys::These(vec![survey.to_owned()]));
+        }
+    }
+    topics
 }
 
 fn input_of(health: SourceHealth) -> InputStatus {

@@ -35,6 +35,17 @@ pub enum Surveys {
 }
 
 impl Surveys {
+    /// These and more.
+    pub fn with(self, more: Self) -> Self {
+        match (self, more) {
+            (Self::These(mut names), Self::These(more)) => {
+                names.extend(more);
+                Self::These(names)
+            }
+            _ => Self::All,
+        }
+    }
+
     fn has(&self, survey: &str) -> bool {
         match self {
             Self::All => true,

@@ -247,6 +247,10 @@ impl Telemetry {
                 *messages += more;
             }
         }
+        if lock(&self.ended).is_some() {
+            let own = inputs.iter_mut().filter(|input| input.kind != "kafka");
+            own.for_each(|input| input.state = "ended".to_owned());
+        }
         let counted: u64 = inputs.iter().filter_map(|input| input.messages).sum();
         let rest = self.counters.received.get().saturating_sub(counted);
         if let Some(input) = inputs.iter_mut().find(|input| input.messages.is_none()) {

@@ -9,6 +9,7 @@ fn every_command_has_help_with_an_example() {
         &["demo"],
         &["run"],
         &["download"],
+        &["status"],
         &["ls"],
         &["show"],
         &["stamps"],
@@ -51,6 +52,7 @@ fn the_first_page_names_every_command() {
     insta::assert_snapshot!(commands, @r"
     demo        Send a simulated night of ZTF and LSST alerts through the whole broker
     run         Run the broker: read alerts, filter them, archive them
+    status      Show how running brokers are: inputs, rates, lag, what is wrong
     ls          List the nights in the archive
     show        Show every value of one alert, with units
     stamps      Draw the image stamps of one alert
