@@ -25,7 +25,7 @@ USER pitt
 WORKDIR /data
 VOLUME /data
 # A container is reached from outside itself: publish the port on 127.0.0.1 of the host, as compose.yaml does.
-ENV PITT_ARCHIVE=/data/archive PITT_FILTERS=/etc/pitt/filters PITT_HTTP_LISTEN=0.0.0.0:8080
+ENV PITT_ARCHIVE=/data/archive PITT_FILTERS=/etc/pitt/filters PITT_HTTP_LISTEN=0.0.0.0:8080 PITT_HTTP_ALLOW_REMOTE=true
 EXPOSE 8080
 # An orderly end commits what was received; after a kill it is read again, which only takes longer.
 STOPSIGNAL SIGTERM
