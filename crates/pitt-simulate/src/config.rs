@@ -10,6 +10,10 @@ use crate::folder::SimulateError;
 /// 2042-04-03.
 const DAYS: std::ops::RangeInclusive<f64> = 57_754.0..=66_977.0;
 
+/// Visits of a night, and detections of a visit, that LSST's ids can tell apart: 14 and 20 bits.
+const LSST_VISITS: u32 = 1 << 14;
+const LSST_ALERTS: u32 = 1 << 20;
+
 /// A survey that can be simulated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum SimSurvey {
@@ -98,11 +102,17 @@ impl Default for SimulationConfig {
 }
 
 impl SimulationConfig {
-    /// Whether every exposure falls in the time for which there are ids.
+    /// Whether every alert has an id of its own.
     ///
     /// # Errors
-    /// The first night is no date, or a night of the history or of the simulation is outside 2017-01-01 to 2042-04-01.
+    /// The first night is no date, a night of the history or of the simulation is outside 2017-01-01 to 2042-04-01, or LSST has
+    /// more than 16,384 visits a night or 1,048,576 alerts a visit.
     pub fn check(&self) -> Result<(), SimulateError> {
+        let (visits, alerts) = (self.visits_per_night, self.alerts_per_visit);
+        let lsst = self.surveys.contains(&SimSurvey::Lsst);
+        if lsst && (visits > LSST_VISITS || alerts > LSST_ALERTS) {
+            return Err(SimulateError::LsstIds { visits, alerts });
+        }
         let Some(MjdUtc(first)) = MjdUtc::from_yyyymmdd(self.first_night) else {
             return Err(SimulateError::FirstNight(self.first_night));
         };

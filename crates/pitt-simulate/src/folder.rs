@@ -32,6 +32,17 @@ pub enum SimulateError {
         /// Visits a night.
         visits: u32,
     },
+    /// More of LSST than its ids tell apart.
+    #[error(
+        "{visits} visits of {alerts} alerts a night: ids of LSST tell 16384 visits of 1048576 alerts apart \
+         (choose fewer visits and more alerts in each, or more nights)"
+    )]
+    LsstIds {
+        /// Visits a night.
+        visits: u32,
+        /// Alerts a visit.
+        alerts: u32,
+    },
     /// A file or folder could not be made or written.
     #[error("cannot write `{}`: {source} (check the folder's permissions and free space)", path.display())]
     Write {

@@ -3,7 +3,7 @@
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Float32Type, Float64Type, Int8Type, Int32Type, Int64Type};
 use arrow_array::{Array, RecordBatch, StructArray};
-use pitt_alert::{Decoder, Packet, Reason, SchemaStore, Selection};
+use pitt_alert::{Decoded, Decoder, Packet, Reason, SchemaStore, Selection};
 
 use crate::packets::{LSST, ZTF, container, lsst_datum, wire, ztf_datum};
 use crate::{real, reference};
@@ -48,14 +48,15 @@ fn floats(items: &StructArray, name: &str) -> Vec<f32> {
     column.iter().map(|v| v.unwrap_or(f32::NAN)).collect()
 }
 
+/// One packet of ZTF, decoded.
+fn one_ztf() -> Decoded {
+    let packet = container(ZTF, "null", &[(1, ztf_datum(900_719_925_474_099_301))]);
+    Decoder::new(SchemaStore::new()).decode(&[Packet::unplaced("ztf", packet)])
+}
+
 #[test]
 fn ztf_in_njy_and_tai() {
-    let mut decoder = Decoder::new(SchemaStore::new());
-    let decoded = decoder.decode(&[Packet::unplaced(
-        "ztf",
-        container(ZTF, "null", &[(1, ztf_datum(900_719_925_474_099_301))]),
-    )]);
-    let batch = &decoded.batches[0];
+    let batch = &one_ztf().batches[0];
     assert_eq!(
         (batch.survey.as_ref(), batch.schema.version()),
         ("ztf", Some("4.02"))
@@ -99,7 +100,11 @@ fn ztf_in_njy_and_tai() {
     );
     // drb is -999.
     assert_eq!(float(records, "reliability", 0), Some(0.7));
+}
 
+#[test]
+fn ztf_lists_in_njy_and_tai() {
+    let records = &one_ztf().batches[0].records;
     let detections = list(records, "detections", 0);
     let ids: Vec<i64> = detections
         .column(0)

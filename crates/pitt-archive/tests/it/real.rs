@@ -66,7 +66,8 @@ fn unpacked(path: &Path) -> Option<Box<dyn Read>> {
         .arg("-dc")
         .stdin(file)
         .output();
-    let Ok(output) = output.inspect_err(|error| println!("skipped: {}: xz: {error}", path.display()))
+    let Ok(output) =
+        output.inspect_err(|error| println!("skipped: {}: xz: {error}", path.display()))
     else {
         return None;
     };

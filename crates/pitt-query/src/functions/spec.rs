@@ -137,10 +137,10 @@ const HISTORY: &[&str] = &["detections", "mjd_tai"];
 const LIMITS: &[&str] = &["nondetections", "mjd_tai"];
 const FORCED: &[&str] = &["forced", "mjd_tai"];
 
-/// A light-curve function of an optional or required band.
-const fn curve(
+/// A function of the table below.
+const fn spec(
     name: &'static str,
-    op: CurveOp,
+    op: Op,
     arguments: &'static [Argument],
     columns: &'static [&'static str],
     (returns, unit): (Returns, &'static str),
@@ -155,28 +155,7 @@ const fn curve(
         unit,
         description,
         source,
-        op: Op::Curve(op),
-    }
-}
-
-const fn number(
-    name: &'static str,
-    op: NumberOp,
-    arguments: &'static [Argument],
-    columns: &'static [&'static str],
-    (returns, unit): (Returns, &'static str),
-    description: &'static str,
-    source: &'static str,
-) -> FunctionSpec {
-    FunctionSpec {
-        name,
-        arguments,
-        columns,
-        returns,
-        unit,
-        description,
-        source,
-        op: Op::Number(op),
+        op,
     }
 }
 
@@ -189,108 +168,108 @@ const COUNT: (Returns, &str) = (Returns::Count, "");
 const DEG: (Returns, &str) = (Returns::Number, "deg");
 
 static FUNCTIONS: &[FunctionSpec] = &[
-    curve(
+    spec(
         "detections",
-        CurveOp::Detections,
+        Op::Curve(CurveOp::Detections),
         &[ANY_BAND, DAYS],
         HISTORY,
         COUNT,
         "Number of detections, of either sign, in the packet's history and the alert itself; in one band, in the last `days` before the alert.",
         "count of `detections`",
     ),
-    curve(
+    spec(
         "first_detection_mjd",
-        CurveOp::FirstDetection,
+        Op::Curve(CurveOp::FirstDetection),
         &[ANY_BAND],
         HISTORY,
         (Returns::Number, "d, TAI"),
         "Time of the first detection in the packet. A survey sends a limited history (ZTF 30 d, LSST 1 year), so it is a lower bound of the age.",
         "first of `detections`",
     ),
-    curve(
+    spec(
         "age_days",
-        CurveOp::Age,
+        Op::Curve(CurveOp::Age),
         &[ANY_BAND],
         HISTORY,
         TIME,
         "Days from the first detection in the packet to the alert; 0 for a single detection.",
         "`mjd_tai - first_detection_mjd()`",
     ),
-    curve(
+    spec(
         "duration_days",
-        CurveOp::Duration,
+        Op::Curve(CurveOp::Duration),
         &[ANY_BAND],
         HISTORY,
         TIME,
         "Days from the first to the last detection in the packet.",
         "last less first of `detections`",
     ),
-    curve(
+    spec(
         "rise_rate",
-        CurveOp::RiseRate,
+        Op::Curve(CurveOp::RiseRate),
         &[BAND],
         HISTORY,
         RATE,
         "Brightening from the first detection to the brightest; positive for a rise. Null for a span under one hour.",
         LSQ,
     ),
-    curve(
+    spec(
         "decline_rate",
-        CurveOp::DeclineRate,
+        Op::Curve(CurveOp::DeclineRate),
         &[BAND],
         HISTORY,
         RATE,
         "Fading from the brightest detection to the last; positive for a decline. Null for a span under one hour.",
         LSQ,
     ),
-    curve(
+    spec(
         "peak_mag",
-        CurveOp::PeakMag,
+        Op::Curve(CurveOp::PeakMag),
         &[ANY_BAND],
         HISTORY,
         MAG,
         "Brightest magnitude of the difference flux in the packet.",
         AB,
     ),
-    curve(
+    spec(
         "days_since_peak",
-        CurveOp::DaysSincePeak,
+        Op::Curve(CurveOp::DaysSincePeak),
         &[ANY_BAND],
         HISTORY,
         TIME,
         "Days from the brightest detection to the alert; 0 when the alert is the brightest.",
         "`mjd_tai` less time of `peak_mag`",
     ),
-    curve(
+    spec(
         "last_mag",
-        CurveOp::LastMag,
+        Op::Curve(CurveOp::LastMag),
         &[ANY_BAND],
         HISTORY,
         MAG,
         "Latest magnitude of the difference flux in the packet.",
         AB,
     ),
-    curve(
+    spec(
         "mean_mag",
-        CurveOp::MeanMag,
+        Op::Curve(CurveOp::MeanMag),
         &[ANY_BAND],
         HISTORY,
         MAG,
         "Mean magnitude of the positive detections, unweighted.",
         AB,
     ),
-    curve(
+    spec(
         "amplitude",
-        CurveOp::Amplitude,
+        Op::Curve(CurveOp::Amplitude),
         &[BAND],
         HISTORY,
         MAG,
         "Half the difference between faintest and brightest magnitude; null for fewer than two.",
         "`light-curve-feature` Amplitude (Malanchev et al. 2021, doi:10.1093/mnras/stab316)",
     ),
-    curve(
+    spec(
         "color",
-        CurveOp::Color,
+        Op::Curve(CurveOp::Color),
         &[
             BAND,
             argument("other_band", ArgumentKind::Band, false),
@@ -301,72 +280,72 @@ static FUNCTIONS: &[FunctionSpec] = &[
         "Magnitude in `band` less magnitude in `other_band`, from the latest detections in both that are at most `max_gap_days` (1 if not given) apart. Not corrected for dust.",
         AB,
     ),
-    curve(
+    spec(
         "n_nondetections",
-        CurveOp::Nondetections,
+        Op::Curve(CurveOp::Nondetections),
         &[ANY_BAND, DAYS],
         LIMITS,
         COUNT,
         "Number of exposures in the packet's history without a detection (ZTF; LSST packets list none).",
         "count of `nondetections`",
     ),
-    curve(
+    spec(
         "last_nondetection_days",
-        CurveOp::LastNondetectionAge,
+        Op::Curve(CurveOp::LastNondetectionAge),
         &[ANY_BAND],
         LIMITS,
         TIME,
         "Days from the latest non-detection to the alert.",
         "`mjd_tai` less last of `nondetections`",
     ),
-    curve(
+    spec(
         "nondetection_gap_days",
-        CurveOp::NondetectionGap,
+        Op::Curve(CurveOp::NondetectionGap),
         &[ANY_BAND],
         &["nondetections", "detections", "mjd_tai"],
         TIME,
         "Days from the last non-detection before the first detection to that detection, both in the band if one is given: how well the explosion is dated.",
         "first of `detections` less the `nondetections` before it",
     ),
-    curve(
+    spec(
         "forced_max_flux",
-        CurveOp::ForcedMaxFlux,
+        Op::Curve(CurveOp::ForcedMaxFlux),
         &[ANY_BAND],
         FORCED,
         (Returns::Number, "nJy"),
         "Largest forced flux in the packet.",
         "maximum of `forced`",
     ),
-    curve(
+    spec(
         "forced_snr",
-        CurveOp::ForcedSnr,
+        Op::Curve(CurveOp::ForcedSnr),
         &[ANY_BAND],
         FORCED,
         (Returns::Number, ""),
         "Largest signal to noise of the forced photometry in the packet.",
         "maximum of flux / error over `forced`",
     ),
-    curve(
+    spec(
         "forced_detections",
-        CurveOp::ForcedDetections,
+        Op::Curve(CurveOp::ForcedDetections),
         &[ANY_BAND, DAYS],
         FORCED,
         COUNT,
         "Number of forced measurements with a signal to noise of at least 5.",
         "count of flux / error >= 5 over `forced`",
     ),
-    number(
+    spec(
         "mag",
-        NumberOp::Mag,
+        Op::Number(NumberOp::Mag),
         &[argument("flux", ArgumentKind::Number, false)],
         &[],
         MAG,
         "AB magnitude of a flux in nJy; null for a flux that is not positive.",
         AB,
     ),
-    number(
+    spec(
         "mag_err",
-        NumberOp::MagErr,
+        Op::Number(NumberOp::MagErr),
         &[
             argument("flux", ArgumentKind::Number, false),
             argument("flux_err", ArgumentKind::Number, false),
@@ -376,18 +355,18 @@ static FUNCTIONS: &[FunctionSpec] = &[
         "Error of a magnitude from flux and its error.",
         "2.5 / ln 10 × err / flux",
     ),
-    number(
+    spec(
         "flux",
-        NumberOp::Flux,
+        Op::Number(NumberOp::Flux),
         &[argument("mag", ArgumentKind::Number, false)],
         &[],
         (Returns::Number, "nJy"),
         "Flux of an AB magnitude.",
         AB,
     ),
-    number(
+    spec(
         "snr",
-        NumberOp::Snr,
+        Op::Number(NumberOp::Snr),
         &[
             argument("flux", ArgumentKind::Number, true),
             argument("flux_err", ArgumentKind::Number, true),
@@ -397,9 +376,9 @@ static FUNCTIONS: &[FunctionSpec] = &[
         "Signal to noise: of the alert, or of the flux and error given; negative for a negative flux.",
         "flux / error",
     ),
-    number(
+    spec(
         "separation_arcsec",
-        NumberOp::Separation,
+        Op::Number(NumberOp::Separation),
         &[
             RA,
             DEC,
@@ -411,9 +390,9 @@ static FUNCTIONS: &[FunctionSpec] = &[
         "Great-circle separation of two positions in degrees.",
         "Vincenty's formula",
     ),
-    number(
+    spec(
         "cone",
-        NumberOp::Cone,
+        Op::Number(NumberOp::Cone),
         &[
             RA,
             DEC,
@@ -426,36 +405,36 @@ static FUNCTIONS: &[FunctionSpec] = &[
         "Whether a position lies within a radius of another, all in degrees but the radius.",
         "`separation_arcsec(..) <= radius_arcsec`",
     ),
-    number(
+    spec(
         "galactic_latitude",
-        NumberOp::GalacticLatitude,
+        Op::Number(NumberOp::GalacticLatitude),
         &[OWN_RA, OWN_DEC],
         OWN_POSITION,
         DEG,
         "Galactic latitude of the alert, or of the position given.",
         "IAU SOFA icrs2g",
     ),
-    number(
+    spec(
         "galactic_longitude",
-        NumberOp::GalacticLongitude,
+        Op::Number(NumberOp::GalacticLongitude),
         &[OWN_RA, OWN_DEC],
         OWN_POSITION,
         DEG,
         "Galactic longitude, 0 to 360.",
         "IAU SOFA icrs2g",
     ),
-    number(
+    spec(
         "ecliptic_latitude",
-        NumberOp::EclipticLatitude,
+        Op::Number(NumberOp::EclipticLatitude),
         &[OWN_RA, OWN_DEC],
         OWN_POSITION,
         DEG,
         "Ecliptic latitude of the alert, or of the position given (mean ecliptic of J2000.0).",
         "IAU SOFA eqec06",
     ),
-    number(
+    spec(
         "ecliptic_longitude",
-        NumberOp::EclipticLongitude,
+        Op::Number(NumberOp::EclipticLongitude),
         &[OWN_RA, OWN_DEC],
         OWN_POSITION,
         DEG,

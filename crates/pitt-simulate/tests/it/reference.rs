@@ -87,6 +87,14 @@ fn nights_without_ids_are_refused_before_anything_is_written() {
             ..usual()
         },
         SimulationConfig {
+            visits_per_night: 16_385,
+            ..usual()
+        },
+        SimulationConfig {
+            alerts_per_visit: 1_048_577,
+            ..usual()
+        },
+        SimulationConfig {
             first_night: 20_420_402,
             ..usual()
         },
@@ -107,7 +115,8 @@ fn nights_without_ids_are_refused_before_anything_is_written() {
         let error = write_folder(&inside, config.clone(), |_, _| ()).unwrap_err();
         assert!(
             error.to_string().contains("expected a date")
-                || error.to_string().contains("20170101 to 20420401"),
+                || error.to_string().contains("20170101 to 20420401")
+                || error.to_string().contains("ids of LSST tell"),
             "{error}"
         );
         assert_eq!(

@@ -355,6 +355,16 @@ mod tests {
         ]
     }
 
+    /// Runs a source through two unequal workers.
+    fn pass(
+        source: impl FnOnce(&mut dyn Outlet) -> Result<SourceReport> + Send,
+        shelf: &mut Shelf,
+        counters: &Arc<Counters>,
+        stop: &Stop,
+    ) -> Result<SourceReport> {
+        run(source, workers(), shelf, LIMITS, counters, stop, |_| {})
+    }
+
     #[test]
     fn batches_reach_the_store_in_order_and_are_committed() {
         let (mut shelf, counters, stop) = (Shelf::default(), Arc::default(), Stop::default());
@@ -364,15 +374,7 @@ mod tests {
             }
             Ok(SourceReport::default())
         };
-        run(
-            source,
-            workers(),
-            &mut shelf,
-            LIMITS,
-            &counters,
-            &stop,
-            |_| {},
-        )
+        pass(source, &mut shelf, &counters, &stop)
         .unwrap();
         assert_eq!(shelf.offsets, (0..1005).collect::<Vec<_>>());
         assert_eq!((shelf.committed, counters.received.get()), (1005, 1005));
@@ -386,15 +388,7 @@ mod tests {
             let _ = outlet.pause(Duration::from_millis(300));
             Ok(SourceReport::default())
         };
-        run(
-            source,
-            workers(),
-            &mut shelf,
-            LIMITS,
-            &counters,
-            &stop,
-            |_| {},
-        )
+        pass(source, &mut shelf, &counters, &stop)
         .unwrap();
         assert!(counters.latency().quantile_ms(1.0).unwrap() < 250.0);
     }
@@ -413,15 +407,7 @@ mod tests {
             }
             Ok(SourceReport::default())
         };
-        run(
-            source,
-            workers(),
-            &mut shelf,
-            LIMITS,
-            &counters,
-            &stop,
-            |_| {},
-        )
+        pass(source, &mut shelf, &counters, &stop)
         .unwrap();
         assert_eq!(shelf.offsets, (0..334).collect::<Vec<_>>());
     }
@@ -481,6 +467,27 @@ mod tests {
     }
 
     #[test]
+    fn a_dead_writer_ends_a_source_that_only_waits() {
+        let mut shelf = Shelf {
+            full: true,
+            ..Shelf::default()
+        };
+        let (counters, stop) = (Arc::default(), Stop::default());
+        let told = AtomicUsize::new(0);
+        let source = |outlet: &mut dyn Outlet| {
+            // The marker makes the writer commit, and fail; then nothing but waiting.
+            let _ = outlet.flush();
+            while outlet.pause(Duration::from_millis(1)).is_continue() {}
+            told.store(1, Ordering::SeqCst);
+            Ok(SourceReport::default())
+        };
+        let error = pass(source, &mut shelf, &counters, &stop)
+        .unwrap_err();
+        assert_eq!(format!("{error:#}"), "cannot commit: no room");
+        assert_eq!(told.load(Ordering::SeqCst), 1, "the source was told");
+    }
+
+    #[test]
     fn a_failing_worker_ends_the_run_and_says_why() {
         let (mut shelf, counters, stop) = (Shelf::default(), Arc::default(), Stop::default());
         let source = |outlet: &mut dyn Outlet| {
@@ -492,15 +499,7 @@ mod tests {
             }
             Ok(SourceReport::default())
         };
-        let error = run(
-            source,
-            workers(),
-            &mut shelf,
-            LIMITS,
-            &counters,
-            &stop,
-            |_| {},
-        )
+        let error = pass(source, &mut shelf, &counters, &stop)
         .unwrap_err();
         assert_eq!(error.to_string(), "failed at 50");
         assert!(shelf.committed <= 50);

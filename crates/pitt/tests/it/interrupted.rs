@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use super::{examples, good, json, matches, pitt};
+use super::{examples, good, json, lsst_visit, matches, pitt};
 
 /// A night of both surveys with bad packets and duplicates, and an archive of it that nobody disturbed.
 fn night(dir: &Path) -> String {
@@ -170,20 +170,7 @@ fn the_demo_goes_on_where_it_was_stopped() {
 fn a_tarball_cut_in_a_member_is_read_on_when_it_is_whole() {
     let folder = tempfile::tempdir().unwrap();
     let dir = folder.path();
-    good(
-        dir,
-        &[
-            "simulate",
-            "--into",
-            "night",
-            "--survey",
-            "lsst",
-            "--visits",
-            "1",
-            "--alerts-per-visit",
-            "2",
-        ],
-    );
+    lsst_visit(dir, "2");
     let mut whole = tar::Builder::new(vec![]);
     whole.append_dir_all("night", dir.join("night")).unwrap();
     let whole = whole.into_inner().unwrap();
@@ -204,15 +191,7 @@ fn a_tarball_cut_in_a_member_is_read_on_when_it_is_whole() {
 fn a_lost_list_of_files_is_told_and_not_guessed() {
     let folder = tempfile::tempdir().unwrap();
     let dir = folder.path();
-    let made = [
-        "--survey",
-        "lsst",
-        "--visits",
-        "1",
-        "--alerts-per-visit",
-        "3",
-    ];
-    good(dir, &[&["simulate", "--into", "night"], &made[..]].concat());
+    lsst_visit(dir, "3");
     good(dir, &["run", "--from", "night"]);
     std::fs::remove_dir_all(dir.join("pitt-data/sources")).unwrap();
     for _ in 0..2 {

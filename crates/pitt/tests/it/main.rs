@@ -10,10 +10,13 @@ mod failing;
 mod help;
 mod interrupted;
 mod journey;
+mod kafka;
 #[path = "../../../pitt-nights/tests/it/server.rs"]
 mod nights_server;
+mod port;
 mod quarantine;
 mod settings;
+mod status;
 mod stream;
 mod verdicts;
 
@@ -52,6 +55,13 @@ fn bad(folder: &Path, args: &[&str]) -> (i32, String) {
 
 fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
+}
+
+/// Simulates one visit of LSST into `night`.
+fn lsst_visit(folder: &Path, alerts: &str) {
+    let one = ["--survey", "lsst", "--visits", "1"];
+    let made = ["simulate", "--into", "night", "--alerts-per-visit", alerts];
+    good(folder, &[&made[..], &one].concat());
 }
 
 /// The filters under `examples/filters`.

@@ -7,24 +7,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use super::{bad, examples, good, json};
+use super::{bad, examples, good, json, lsst_visit};
 
 /// Simulated messages of LSST; the first two claim a schema id that nobody knows.
 fn night_with_an_unknown_schema(dir: &Path) -> PathBuf {
-    good(
-        dir,
-        &[
-            "simulate",
-            "--into",
-            "night",
-            "--survey",
-            "lsst",
-            "--visits",
-            "1",
-            "--alerts-per-visit",
-            "6",
-        ],
-    );
+    lsst_visit(dir, "6");
     let of_night = |entry: fs::DirEntry| entry.path();
     let folder = fs::read_dir(dir.join("night"))
         .unwrap()
