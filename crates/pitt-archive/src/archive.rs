@@ -216,6 +216,16 @@ impl Archive {
         Ok(next.transpose()?.flatten().unwrap_or(0))
     }
 
+    /// Offsets that follow the last ones committed in partitions of sources, by whichever process; `None` for one never seen.
+    ///
+    /// Reads the log anew and leaves what this process knows of it as it is: a writer learns of others' commits in its own
+    /// time, together with the index.
+    pub fn committed_by_all(&self, partitions: &[&str]) -> Result<Vec<Option<i64>>, ArchiveError> {
+        let log = DeltaLog::open(&self.inner.site, PACKETS)?;
+        let next = |partition: &&str| log.as_ref().map_or(Ok(None), |log| log.txn(partition));
+        partitions.iter().map(next).collect()
+    }
+
     /// Surveys that have a table of alerts.
     pub fn surveys(&self) -> Vec<String> {
         let tables = lock(&self.inner.tables);

@@ -9,6 +9,10 @@ use super::folder;
 
 /// Longest wait for an answer.
 const TIMEOUT: Duration = Duration::from_secs(5);
+/// How long a registry that did not answer is left alone the first time; each further time twice as long.
+const FIRST_SILENCE: Duration = Duration::from_secs(1);
+/// How long it is left alone at most.
+const LONGEST_SILENCE: Duration = Duration::from_secs(15);
 /// Largest answer, bytes.
 const MAX_ANSWER: u64 = 4 << 20;
 /// Most schemas that one schema may refer to, through all steps.
@@ -20,10 +24,12 @@ const MAX_UNKNOWN: usize = 10_000;
 pub(super) struct Registry {
     url: String,
     agent: ureq::Agent,
-    /// How long an answer "unknown", or no answer, is believed.
+    /// How long an answer "unknown" is believed, and a silent registry left alone at most.
     patience: Duration,
     unknown: HashMap<u32, Instant>,
     silent_until: Option<Instant>,
+    /// How often in a row it did not answer.
+    silences: u32,
 }
 
 /// What came of asking.
@@ -49,6 +55,7 @@ impl Registry {
             patience,
             unknown: HashMap::new(),
             silent_until: None,
+            silences: 0,
         }
     }
 
@@ -69,8 +76,12 @@ impl Registry {
             .fetch(&format!("schemas/ids/{id}"))
             .and_then(|answer| answer.map(|a| self.written_out(&a)).transpose())
         {
-            Ok(Some(json)) => Answer::Schema(json),
+            Ok(Some(json)) => {
+                self.silences = 0;
+                Answer::Schema(json)
+            }
             Ok(None) => {
+                self.silences = 0;
                 if self.unknown.len() >= MAX_UNKNOWN {
                     self.unknown.clear();
                 }
@@ -78,7 +89,10 @@ impl Registry {
                 Answer::Unknown
             }
             Err(error) => {
-                self.silent_until = Some(now + self.patience);
+                // A stream waits for the answer: soon at first, then ever more rarely.
+                let pause = FIRST_SILENCE * 2_u32.pow(self.silences.min(16));
+                self.silences += 1;
+                self.silent_until = Some(Instant::now() + pause.min(LONGEST_SILENCE).min(self.patience));
                 Answer::Silent(error)
             }
         }

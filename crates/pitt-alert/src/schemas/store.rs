@@ -18,8 +18,9 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// Where schemas are looked for: what was inserted, the folders of `.avsc` files, the cache on disk, the registry, in
 /// this order. A clone is another handle on the same store, for another thread.
 ///
-/// An id that nobody knows, and a registry that does not answer, are not asked about again for a minute (or
-/// [`SchemaStore::with_patience`]); then folders are read again too, so that a schema added later is found.
+/// An id that nobody knows is not asked about again for a minute (or [`SchemaStore::with_patience`]); then folders are
+/// read again too, so that a schema added later is found. A registry that does not answer is left alone for a second, and
+/// longer each time, up to a quarter of a minute.
 ///
 /// The cache is a folder of `<id>.avsc`, each written whole under another name and then renamed. A file in it that is no
 /// usable schema is ignored, and written again when the registry answers.
@@ -121,7 +122,7 @@ impl SchemaStore {
         self
     }
 
-    /// Asks a Confluent Schema Registry, such as `http://localhost:8081`, for ids that are not at hand.
+    /// Asks a Confluent Schema Registry, such as `http://localhost:8081` or one behind `https://`, for ids that are not at hand.
     pub fn with_registry(self, url: &str) -> SchemaStore {
         let mut inner = self.lock();
         inner.registry = Some(Registry::new(url, inner.patience));

@@ -24,8 +24,10 @@ use super::{Delay, Gate, Message, discovery, start};
 const PATIENCE: Duration = Duration::from_secs(1);
 /// Longest wait of one poll.
 const POLL: Duration = Duration::from_millis(100);
-/// Longest wait between two tries to begin a session, or to have a schema.
+/// Longest wait between two tries to begin a session.
 const LONGEST: Duration = Duration::from_secs(30);
+/// Longest wait between two tries to read what is held.
+const LONGEST_HOLD: Duration = Duration::from_secs(8);
 
 /// Reads until asked to stop; begins anew when a session breaks.
 pub(super) fn run(
@@ -86,7 +88,7 @@ fn session(
             gate,
             subscribed: None,
             retry: None,
-            delay: Delay::new(Duration::from_secs(1), LONGEST),
+            delay: Delay::new(Duration::from_secs(1), LONGEST_HOLD),
             range_checked: None,
         };
         let outcome = reader.read();

@@ -11,7 +11,7 @@ use super::night::{self, Outcome};
 use super::run::{filters_of, tell};
 use super::stop_on_ctrl_c;
 use super::watched::Watched;
-use crate::broker::{self, Broker};
+use crate::broker::Broker;
 use crate::cli::Run;
 use crate::config::{Config, kafka};
 use crate::pipeline::Stop;
@@ -66,8 +66,8 @@ fn pass(config: &Config, stop: &Stop, watched: &mut Option<Watched>) -> Result<O
         Some(watched) => &*watched,
         none => &*none.insert(Watched::begin(config, &broker)?),
     };
-    let schemas = broker::schemas(settings, Some(broker.archive().folder()))?;
-    let kafka = Kafka::open(inputs(config, &broker)?, &schemas)?;
+    let kafka = Kafka::open(inputs(config, &broker)?, broker.schemas())?;
+    let kafka = kafka.timed(watched.counters());
     watched.watch_streams(kafka.healths());
     let positions = broker.committed();
     let title = format!("Pitt Broker, into {}", settings.archive);

@@ -11,6 +11,8 @@ use std::time::{Duration, Instant};
 use pitt_alert::{Packet, Position, SchemaLookupError, SchemaStore};
 use pitt_kafka::consume::{Ask, Gate, Healths, InputSettings, Intake, Message, Next, Query};
 
+use crate::pipeline::{Counters, Stage};
+
 use super::{Outlet, Positions, SourceError, SourceReport, now_us};
 
 /// Longest wait for a message; a batch that is due closes as much later.
@@ -25,6 +27,8 @@ pub struct Kafka {
     /// Whether something was handed out that may not be committed yet.
     handed_out: bool,
     advised: Instant,
+    /// Where the times of messages on their way to us are counted.
+    counters: Option<Arc<Counters>>,
 }
 
 impl Kafka {
@@ -44,7 +48,14 @@ impl Kafka {
             report: SourceReport::default(),
             handed_out: false,
             advised: Instant::now(),
+            counters: None,
         })
+    }
+
+    /// Counts how long each message was on its way to us, by the time that it bears.
+    pub fn timed(mut self, counters: &Arc<Counters>) -> Self {
+        self.counters = Some(counters.clone());
+        self
     }
 
     /// How the inputs are, live, also after the end.
@@ -65,7 +76,15 @@ impl Kafka {
             Next::Message(message) => {
                 self.handed_out = true;
                 self.report.packets += 1;
-                outlet.packet(packet(message))?;
+                let sent_ms = message.timestamp_ms;
+                let packet = packet(message);
+                if let (Some(counters), Some(sent_ms)) = (&self.counters, sent_ms) {
+                    let micros = packet
+                        .received_us
+                        .saturating_sub(sent_ms.saturating_mul(1000));
+                    counters.stage(Stage::Arrival).add(micros, 1);
+                }
+                outlet.packet(packet)?;
             }
             Next::Nothing => outlet.pause(Duration::ZERO)?,
             Next::Ask(Ask::Release(release)) => {
@@ -109,11 +128,13 @@ impl Kafka {
 
 /// Where the archive stands; `None` where it has nothing.
 fn stands(query: &Query, positions: &dyn Positions) -> Result<Vec<Option<i64>>, String> {
-    let next = |partition: &Arc<str>| match positions.next_offset(partition) {
-        Ok(next) => Ok(Some(next).filter(|next| *next > 0)),
-        Err(error) => Err(error.to_string()),
-    };
-    query.partitions().iter().map(next).collect()
+    let partitions: Vec<&str> = query.partitions().iter().map(|name| &**name).collect();
+    let stands = positions.next_offsets(&partitions);
+    let stands = stands.map_err(|error| error.to_string())?;
+    Ok(stands
+        .into_iter()
+        .map(|next| Some(next).filter(|next| *next > 0))
+        .collect())
 }
 
 fn packet(message: Message) -> Packet {

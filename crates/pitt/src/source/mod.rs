@@ -48,6 +48,15 @@ pub trait Positions {
     /// # Errors
     /// The archive cannot be read.
     fn next_offset(&self, partition: &str) -> Result<i64, SourceError>;
+
+    /// The same for several partitions, counting what other programs have committed up to now.
+    ///
+    /// # Errors
+    /// The archive cannot be read.
+    fn next_offsets(&self, partitions: &[&str]) -> Result<Vec<i64>, SourceError> {
+        let next = |partition: &&str| self.next_offset(partition);
+        partitions.iter().map(next).collect()
+    }
 }
 
 impl<F: Fn(&str) -> i64> Positions for F {
