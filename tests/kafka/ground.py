@@ -167,6 +167,7 @@ class Course:
         self.ground, self.name = ground, name
         poison, alerts = changes.pop("poison", 0.0), changes.pop("alerts", ground.alerts)
         self._settings = ground.settings(name, output, changes)
+        self._brokers: list[Broker] = []
         ground.create(name, partitions)
         ground.create(f"{name}-real", 2, output)
         self.tally = Tally(output, f"{name}-real", 2)
@@ -182,7 +183,8 @@ class Course:
     def another(self, name: str, archive: pathlib.Path | None = None) -> Broker:
         """One more broker of the same group, over the same archive (or the given one)."""
         folder = self.ground.folder / self.name
-        return Broker(folder / name, self._settings, archive or folder / "archive")
+        self._brokers.append(Broker(folder / name, self._settings, archive or folder / "archive"))
+        return self._brokers[-1]
 
     def wait_for_members(self, count: int) -> None:
         """Returns when the group has so many members that share its partitions."""
@@ -190,6 +192,8 @@ class Course:
         group = f"pitt-{self.name}"
 
         def sharing() -> int:
+            for one in self._brokers:
+                assert one.process is None or one.process.poll() is None, f"a broker ended by itself: {one.log()}"
             try:
                 described = admin.describe_consumer_groups([group])[group].result(60)
             except ck.KafkaException:
