@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::settings;
 use crate::cli::{ConfigCheck, ConfigShow, Global};
-use crate::config::{DEFAULT, USUAL_FILE};
+use crate::config::{DEFAULT, USUAL_FILE, kafka};
 use crate::screen::{self, Align, Table};
 
 pub(super) fn show(global: &Global, args: &ConfigShow) -> Result<ExitCode> {
@@ -20,7 +20,7 @@ pub(super) fn show(global: &Global, args: &ConfigShow) -> Result<ExitCode> {
         let entry = |entry: &crate::config::Entry| {
             (
                 entry.key.clone(),
-                json!({"value": entry.value, "origin": entry.origin.to_string()}),
+                json!({"value": kafka::veiled(&entry.value), "origin": entry.origin.to_string()}),
             )
         };
         let map: serde_json::Map<String, serde_json::Value> =
@@ -35,7 +35,7 @@ pub(super) fn show(global: &Global, args: &ConfigShow) -> Result<ExitCode> {
         for entry in &config.entries {
             table.row([
                 entry.key.clone(),
-                entry.value.to_string(),
+                kafka::veiled(&entry.value).to_string(),
                 entry.origin.to_string(),
             ]);
         }

@@ -150,6 +150,29 @@ pub fn flat(table: &toml::Table) -> BTreeMap<String, String> {
     settings
 }
 
+/// A setting as it may be shown: what librdkafka is told of passwords, keys and secrets is veiled.
+pub fn veiled(value: &Value) -> Value {
+    let secret = |key: &str| {
+        let found = ["password", "secret", "key.pem", "oauthbearer.config"];
+        key != "password_file" && found.iter().any(|word| key.contains(word))
+    };
+    match value {
+        Value::Array(items) => Value::Array(items.iter().map(veiled).collect()),
+        Value::Table(table) => Value::Table(
+            table
+                .iter()
+                .map(|(key, value)| match value {
+                    Value::String(text) if secret(key) && !text.is_empty() => {
+                        (key.clone(), Value::from("(set)"))
+                    }
+                    other => (key.clone(), veiled(other)),
+                })
+                .collect(),
+        ),
+        other => other.clone(),
+    }
+}
+
 /// Every key of one `[[kafka]]` with its default.
 pub(super) fn template() -> toml::Table {
     toml::Table::try_from(KafkaInput::default()).unwrap_or_default()
@@ -197,6 +220,17 @@ mod tests {
             (&*flat["check.crcs"], &*flat["ssl.key.password"]),
             ("false", "x")
         );
+    }
+
+    #[test]
+    fn secrets_are_veiled_also_below_tables() {
+        let text = "password_file = \"p\"\nsettings = { \"ssl.key.password\" = \"hush\", ssl.keystore.password = \"hush\" }";
+        let shown = veiled(&Value::Table(text.parse().unwrap())).to_string();
+        assert!(
+            !shown.contains("hush") && shown.contains("(set)"),
+            "{shown}"
+        );
+        assert!(shown.contains("password_file = \"p\""), "{shown}");
     }
 
     #[test]
