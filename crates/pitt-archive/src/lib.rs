@@ -5,7 +5,8 @@
 //! be deleted at any time, finds one alert, one object's light curve, and the objects in a cone.
 //!
 //! This floor is no query engine (that is `pitt-query`), reads no stream and decodes nothing by itself. Archives live in local
-//! folders; calls block and must not come from async code. One process writes; others read at the same time.
+//! folders; calls block and must not come from async code. One process writes, or several that claim what they take
+//! ([`ArchiveOptions::claims`]); others read at the same time.
 //!
 //! | after | the archive has |
 //! |---|---|
@@ -13,7 +14,7 @@
 //! | a process crash, `kill -9` | every commit that returned, perhaps the one under way, whole; never half of one |
 //! | a crash of the system, a power cut | the same: data files and log entries are synced before they are seen |
 //!
-//! What has been appended and not committed is visible nowhere yet.
+//! What has been appended and not committed is visible nowhere yet; with claims it is decided all the same.
 //!
 //! ```
 //! use pitt_alert::{Decoder, Packet, SchemaStore};

@@ -17,7 +17,8 @@
 //! The journal: rows stand in the order of receipt, offsets of a partition are contiguous (but for Kafka's), and the commit that
 //! adds rows holds one Delta `txn` a partition (application id = partition, version = offset that comes
 //! next) and `pitt:commits` (version = number of the commit, from 1); where matches were numbered also `pitt:lane:<n>` (version =
-//! last number of that lane).
+//! last number of that lane). `pitt:void:<lane>:<first>` (version = last) says which numbers stay empty, since the source lost
+//! the packets of their matches.
 //!
 //! A packet's bytes stand in the row of its first record; they are null in the rows of its other records, and
 //! when every record of it is a byte-equal duplicate. `frame`, `frame_header`, `frame_sync` and `packet` give

@@ -1,6 +1,6 @@
 //! The index: where an alert is, what points an object has, which objects are near.
 //!
-//! An embedded key-value store (`fjall`) in `<archive>/index`. It holds nothing that the tables do not: it follows
+//! An embedded key-value store (`fjall`) in `<archive>/index` (`index-<lane>` for further processes that write). It holds nothing that the tables do not: it follows
 //! their data files in order, remembers in the same atomic batch how far it has come, and can be deleted at any
 //! time. One process at a time can have it open.
 //!

@@ -121,7 +121,7 @@ impl Archive {
     /// Proves the archive from its files alone: see the [table of checks](crate::verify).
     ///
     /// Reads every byte. When no writer is at work it first completes what a crash left half done; while another
-    /// process writes it leaves that one's last commit out.
+    /// process writes it leaves that one's last commit out, if it is not whole.
     ///
     /// # Errors
     ///

@@ -1,4 +1,4 @@
-//! Writing: exactly once, in the order received, by one writer at a time.
+//! Writing: exactly once, in the order received, by one writer at a time or by several that claim and commit in turn.
 
 mod claimed;
 mod commit;
@@ -62,13 +62,18 @@ pub struct CommitReport {
     pub bytes: u64,
 }
 
-/// The one writer of an archive.
+/// A writer of an archive: the only one or, with [`crate::ArchiveOptions::claims`], one of several.
 ///
 /// [`Writer::append`] writes to files that no log lists yet; [`Writer::commit`] makes them, and the positions of the
 /// sources, visible and durable: first `schemas`, then `packets` with the positions, then the derived tables, then
 /// the index. A crash before `packets` has committed leaves nothing but files nobody lists, and the
 /// source is read again from [`Writer::next_offset`]. A crash after it is completed by the next writer from the
 /// files named in the commit's manifest. A writer that was dropped without a commit has written nothing.
+///
+/// With claims an append decides durably before it writes: which alerts are stored from its packets, and the numbers of their
+/// matches. Packets that are read again after a crash come out the same. A writer whose partition another one has taken over
+/// is told so ([`ArchiveError::Fenced`]) at its next append or commit; what it appended and did not commit is then read again
+/// by the other one.
 pub struct Writer {
     inner: Arc<Inner>,
     /// Number of the next commit.
@@ -217,7 +222,8 @@ impl Writer {
     /// # Errors
     ///
     /// [`ArchiveError::Gap`] when packets do not follow on what is stored, before anything is written. After any
-    /// other error the writer is spent: open a new one, which stands at the last commit.
+    /// other error the writer is spent: open a new one, which stands at the last commit. [`ArchiveError::Fenced`] is one
+    /// of these: another writer has gone on with a partition of these packets.
     pub fn append(
         &mut self,
         packets: &[Packet],
