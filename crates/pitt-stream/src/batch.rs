@@ -7,14 +7,16 @@
 //! | 12..16 | leader epoch | | 43..51 | producer id, -1 when not idempotent |
 //! | 16 | magic, 2 | | 51..53 | producer epoch |
 //! | 17..21 | CRC-32C of 21.. | | 53..57 | first sequence number |
-//! | 21..23 | attributes (codec in bits 0..3) | | 57..61 | number of records |
+//! | 21..23 | attributes (codec in bits 0..3, 4: in a transaction, 5: its end) | | 57..61 | number of records |
 //! | 23..27 | last offset - base offset | | 61.. | records, perhaps compressed |
 //!
 //! The base offset and the leader epoch are outside the checksum, so the log numbers a batch without touching the
 //! rest: no decompression, no copy by record, and every codec works.
 //! Source: <https://kafka.apache.org/documentation/#recordbatch>.
 
-use crate::record::record_head;
+use bytes::Bytes;
+
+use crate::record::{Record, build, record_head, records};
 
 /// Length of a batch before its records `[bytes]`.
 pub(crate) const HEADER: usize = 61;
@@ -44,6 +46,27 @@ pub(crate) struct BatchHeader {
     pub(crate) magic: i8,
 }
 
+/// How a transaction ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ending {
+    Commit,
+    Abort,
+}
+
+/// Makes the mark that ends a producer's transaction in one partition: a control batch of one record, whose key is a
+/// version and 0 for an abort or 1 for a commit, and whose value is a version and the coordinator's epoch.
+pub(crate) fn mark(producer_id: i64, epoch: i16, ending: Ending, now_ms: i64) -> Bytes {
+    let kind = u8::from(ending == Ending::Commit);
+    let record = Record::new(Bytes::from_static(&[0; 6])).with_key(vec![0, 0, 0, kind]);
+    let mut batch = build(&[record], now_ms).to_vec();
+    batch[21..23].copy_from_slice(&(TRANSACTIONAL | CONTROL).to_be_bytes());
+    batch[43..51].copy_from_slice(&producer_id.to_be_bytes());
+    batch[51..53].copy_from_slice(&epoch.to_be_bytes());
+    let crc = crc32c::crc32c(&batch[21..]);
+    batch[17..21].copy_from_slice(&crc.to_be_bytes());
+    batch.into()
+}
+
 /// Why a produced batch was not taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum BatchError {
@@ -53,8 +76,10 @@ pub(crate) enum BatchError {
     Magic(i8),
     #[error("the checksum does not match: the batch was damaged on its way")]
     Checksum,
-    #[error("transactions are not supported (publish without a transactional id)")]
+    #[error("the batch belongs to a transaction and its request to none, or the other way round")]
     Transactional,
+    #[error("only the stream itself ends transactions")]
+    Control,
     #[error("the batch contradicts itself (codec, count or offsets)")]
     Inconsistent,
 }
@@ -95,8 +120,8 @@ impl BatchHeader {
         if !header.matches(batch) {
             return Err(BatchError::Checksum);
         }
-        if header.attributes & (TRANSACTIONAL | CONTROL) != 0 {
-            return Err(BatchError::Transactional);
+        if header.is_control() {
+            return Err(BatchError::Control);
         }
         if header.consistent() {
             Ok(header)
@@ -109,6 +134,7 @@ impl BatchHeader {
         self.records > 0
             && self.last_offset_delta == self.records - 1
             && self.attributes & CODEC <= LAST_CODEC
+            && (self.producer_id >= 0 || !self.is_transactional())
             && (self.producer_id < 0 || (self.producer_epoch >= 0 && self.base_sequence >= 0))
     }
 
@@ -135,6 +161,29 @@ impl BatchHeader {
 
     fn compressed(&self) -> bool {
         self.attributes & CODEC != 0
+    }
+
+    /// Whether it counts only once its producer commits.
+    pub(crate) fn is_transactional(&self) -> bool {
+        self.attributes & TRANSACTIONAL != 0
+    }
+
+    /// Whether it is a mark of the stream's own and no message.
+    pub(crate) fn is_control(&self) -> bool {
+        self.attributes & CONTROL != 0
+    }
+
+    /// How the transaction ended whose mark `batch` is; `None` for every other batch.
+    pub(crate) fn ending(&self, batch: &Bytes) -> Option<Ending> {
+        if !(self.is_control() && self.is_transactional()) {
+            return None;
+        }
+        let (_, record) = records(*self, batch).next()?;
+        match *record.key? {
+            [_, _, 0, 0, ..] => Some(Ending::Abort),
+            [_, _, 0, 1, ..] => Some(Ending::Commit),
+            _ => None,
+        }
     }
 
     /// Whether its records can be read without opening anything, and count as they stand.
@@ -176,10 +225,7 @@ pub(crate) fn first_at(header: &BatchHeader, batch: &[u8], timestamp: i64) -> (i
 
 #[cfg(test)]
 mod tests {
-    use bytes::Bytes;
-
     use super::*;
-    use crate::record::{Record, build};
 
     fn three() -> Bytes {
         let records: Vec<_> = (0..3)
@@ -212,6 +258,20 @@ mod tests {
                 "byte {at}"
             );
         }
+    }
+
+    #[test]
+    fn a_mark_says_how_the_transaction_ended_and_no_client_may_send_it() {
+        for ending in [Ending::Commit, Ending::Abort] {
+            let mark = mark(7, 3, ending, 1_000);
+            let header = BatchHeader::read(&mark).unwrap();
+            assert!(header.matches(&mark));
+            assert_eq!((header.producer_id, header.producer_epoch), (7, 3));
+            assert_eq!(header.ending(&mark), Some(ending));
+            assert_eq!(BatchHeader::check(&mark), Err(BatchError::Control));
+        }
+        let batch = three();
+        assert_eq!(BatchHeader::read(&batch).unwrap().ending(&batch), None);
     }
 
     #[test]

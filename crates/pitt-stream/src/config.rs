@@ -159,6 +159,8 @@ pub struct Limits {
     pub members: usize,
     /// Committed offsets kept, over all groups. Default 1,000,000.
     pub committed_offsets: usize,
+    /// Transactional ids; one unused for a week is forgotten. Default 10,000.
+    pub transactional_ids: usize,
 }
 
 impl Default for Limits {
@@ -178,6 +180,7 @@ impl Default for Limits {
             groups: 1_000,
             members: 256,
             committed_offsets: 1_000_000,
+            transactional_ids: 10_000,
         }
     }
 }

@@ -83,7 +83,8 @@ const fn api(key: ApiKey, min: i16, max: i16, fields: &'static [Field]) -> Api {
     }
 }
 
-/// What is served. Versions stop where topic ids (Metadata 10, Fetch 13, Produce 13) would begin.
+/// What is served. Versions stop where topic ids (Metadata 10, Fetch 13, Produce 13) would begin, and where transactions
+/// would change their protocol (EndTxn 4 and its like).
 ///
 /// Source: the `*Request.json` message definitions of Apache Kafka.
 static APIS: &[Api] = &[
@@ -257,6 +258,42 @@ static APIS: &[Api] = &[
         &[f(Text), f(INT), from(3, LONG), from(3, SHORT)],
     ),
     api(
+        ApiKey::AddPartitionsToTxn,
+        0,
+        3,
+        &[
+            f(Text),
+            f(LONG),
+            f(SHORT),
+            f(List(&[f(Text), f(Items(&INT))])),
+        ],
+    ),
+    api(
+        ApiKey::AddOffsetsToTxn,
+        0,
+        3,
+        &[f(Text), f(LONG), f(SHORT), f(Text)],
+    ),
+    api(ApiKey::EndTxn, 0, 3, &[f(Text), f(LONG), f(SHORT), f(BYTE)]),
+    api(
+        ApiKey::TxnOffsetCommit,
+        0,
+        3,
+        &[
+            f(Text),
+            f(Text),
+            f(LONG),
+            f(SHORT),
+            from(3, INT),
+            from(3, Text),
+            from(3, Text),
+            f(List(&[
+                f(Text),
+                f(List(&[f(INT), f(LONG), from(2, INT), f(Text)])),
+            ])),
+        ],
+    ),
+    api(
         ApiKey::DescribeConfigs,
         1,
         4,
@@ -309,7 +346,8 @@ requests! {
     SaslHandshake: SaslHandshakeRequest, CreateTopics: CreateTopicsRequest,
     DeleteTopics: DeleteTopicsRequest, InitProducerId: InitProducerIdRequest,
     DescribeConfigs: DescribeConfigsRequest, SaslAuthenticate: SaslAuthenticateRequest,
-    DeleteGroups: DeleteGroupsRequest,
+    DeleteGroups: DeleteGroupsRequest, AddPartitionsToTxn: AddPartitionsToTxnRequest,
+    AddOffsetsToTxn: AddOffsetsToTxnRequest, TxnOffsetCommit: TxnOffsetCommitRequest, EndTxn: EndTxnRequest,
 }
 
 /// A request and how to answer it.

@@ -80,7 +80,7 @@ impl Handle {
         let mut first = None;
         for part in parts(records, self.shared.config.limits.message_bytes) {
             let appended = log
-                .append(&build(part, now_ms))
+                .append(&build(part, now_ms), None)
                 .map_err(|e| append_error(topic, partition, &e))?;
             first = first.or(Some(appended.offset));
         }
@@ -108,7 +108,7 @@ impl Handle {
             .partition(partition)
             .ok_or_else(|| unknown_partition(&found, partition))?;
         let slice = log
-            .read(offset, max_bytes, true)
+            .read(offset, max_bytes, true, false)
             .map_err(|e| StreamError::Read {
                 topic: topic.to_owned(),
                 partition,

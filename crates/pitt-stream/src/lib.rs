@@ -1,8 +1,8 @@
 //! A Kafka-compatible stream in one process, on disk, on one node.
 //!
 //! Producers and consumers of Apache Kafka connect to it unchanged: groups, committed offsets, idempotent producers,
-//! every compression, messages of 10 MB. It keeps the producers' own record batches in append-only files and never
-//! opens them. It is **not** a cluster: one node, no replication, no transactions, no compaction, no topic ids. Past one machine the
+//! every compression, transactions, messages of 10 MB. It keeps the producers' own record batches in append-only files and never
+//! opens them. It is **not** a cluster: one node, no replication, no compaction, no topic ids. Past one machine the
 //! answer is Apache Kafka.
 //!
 //! ```
@@ -21,7 +21,7 @@
 //! ```
 //!
 //! The parts, from the disk up: `batch` (a record batch's head), `log` (a partition: segments, index, retention),
-//! `topics` and `offsets` (the folder), `group` (consumer groups, as a state machine in invented time), `frame` (requests, every
+//! `topics`, `offsets` and `transactions` (the folder), `group` (consumer groups, as a state machine in invented time), `frame` (requests, every
 //! length checked before anything is allocated), `api` (an answer to each), `connection` and `server`.
 
 mod api;
@@ -32,6 +32,7 @@ mod error;
 mod frame;
 mod group;
 mod handle;
+mod lines;
 mod log;
 mod offsets;
 mod record;
@@ -39,6 +40,7 @@ mod sasl;
 mod server;
 mod tls;
 mod topics;
+mod transactions;
 
 pub use config::{Limits, Retention, StreamConfig, Sync, Tls, User, Writers};
 pub use error::StreamError;

@@ -1,16 +1,12 @@
 //! Offsets that groups have committed, on disk.
 
 use std::collections::{BTreeMap, HashMap};
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::io;
+use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-/// The file is written anew when it is this many times as long as what it says `[lines]`.
-const GROWTH: usize = 4;
-/// ... but not below this length `[lines]`.
-const SMALL: usize = 10_000;
+use crate::lines::Lines;
 
 /// How far a group has read one partition.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -31,48 +27,24 @@ struct Line {
 
 type Key = (String, i32);
 
-/// All committed offsets, in memory and in one file that is only appended to.
-///
-/// Each line is the CRC-32C of the rest in eight hexadecimal digits, a space, and a JSON object. Reading stops at the
-/// first line that is cut short or does not fit its checksum; what follows is cut off. A commit survives the end of
-/// the process; a crash of the system can undo the last ones, and readers then read a little twice.
+/// All committed offsets, in memory and in a file of [`Lines`]. If a crash of the system undoes the last ones, readers read a
+/// little twice.
 #[derive(Debug)]
 pub(crate) struct Offsets {
-    path: PathBuf,
-    file: File,
-    lines: usize,
-    /// Length of the file's good part `[bytes]`.
-    length: u64,
+    file: Lines,
     count: usize,
     groups: HashMap<String, BTreeMap<Key, Committed>>,
 }
 
 impl Offsets {
     pub(crate) fn open(path: PathBuf) -> io::Result<Self> {
-        let file = OpenOptions::new().append(true).create(true).open(&path)?;
-        let bytes = fs::read(&path)?;
+        let (file, lines) = Lines::open(path)?;
         let mut offsets = Self {
-            path,
             file,
-            lines: 0,
-            length: 0,
             count: 0,
             groups: HashMap::new(),
         };
-        for line in bytes.split_inclusive(|b| *b == b'\n') {
-            let Some(entry) = parse(line) else { break };
-            offsets.length += line.len() as u64;
-            offsets.lines += 1;
-            offsets.apply(entry);
-        }
-        if offsets.length < bytes.len() as u64 {
-            tracing::warn!(
-                "`{}` ends in a torn line: cut at byte {}",
-                offsets.path.display(),
-                offsets.length
-            );
-            offsets.file.set_len(offsets.length)?;
-        }
+        lines.into_iter().for_each(|line| offsets.apply(line));
         Ok(offsets)
     }
 
@@ -124,47 +96,23 @@ impl Offsets {
     }
 
     pub(crate) fn sync(&self) -> io::Result<()> {
-        self.file.sync_data()
+        self.file.sync()
     }
 
     fn write(&mut self, lines: Vec<Line>) -> io::Result<()> {
-        let text = lines
-            .iter()
-            .map(encode)
-            .collect::<io::Result<Vec<_>>>()?
-            .concat();
-        if let Err(error) = self.file.write_all(&text) {
-            let _ = self.file.set_len(self.length);
-            return Err(error);
-        }
-        self.length += text.len() as u64;
-        self.lines += lines.len();
+        self.file.append(&lines)?;
         lines.into_iter().for_each(|line| self.apply(line));
-        if self.lines > SMALL && self.lines > GROWTH * self.count {
-            self.compact()?;
-        }
-        Ok(())
-    }
-
-    /// Writes the present state to a new file and puts that in the old one's place.
-    fn compact(&mut self) -> io::Result<()> {
-        let mut text = Vec::new();
-        for (group, kept) in &self.groups {
-            for ((topic, partition), committed) in kept {
-                let (group, topic, committed) =
-                    (group.clone(), topic.clone(), Some(committed.clone()));
-                text.extend(encode(&Line {
-                    group,
-                    topic,
+        if self.file.is_long(self.count) {
+            let all = self.groups.iter().flat_map(|(group, kept)| {
+                kept.iter().map(|((topic, partition), committed)| Line {
+                    group: group.clone(),
+                    topic: topic.clone(),
                     partition: *partition,
-                    committed,
-                })?);
-            }
+                    committed: Some(committed.clone()),
+                })
+            });
+            self.file.rewrite(&all.collect::<Vec<_>>())?;
         }
-        replace(&self.path, &text)?;
-        self.file = OpenOptions::new().append(true).open(&self.path)?;
-        self.length = text.len() as u64;
-        self.lines = self.count;
         Ok(())
     }
 
@@ -184,32 +132,10 @@ impl Offsets {
     }
 }
 
-/// Replaces a small file so that a crash leaves the old or the new one.
-pub(crate) fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
-    let new = path.with_extension("new");
-    let mut file = File::create(&new)?;
-    file.write_all(content)?;
-    file.sync_all()?;
-    fs::rename(&new, path)?;
-    path.parent()
-        .map_or(Ok(()), |folder| File::open(folder)?.sync_all())
-}
-
-fn encode(line: &Line) -> io::Result<Vec<u8>> {
-    let json = serde_json::to_string(line)?;
-    Ok(format!("{:08x} {json}\n", crc32c::crc32c(json.as_bytes())).into_bytes())
-}
-
-fn parse(line: &[u8]) -> Option<Line> {
-    let line = std::str::from_utf8(line.strip_suffix(b"\n")?).ok()?;
-    let (crc, json) = line.split_at_checked(8)?;
-    let json = json.strip_prefix(' ')?;
-    (u32::from_str_radix(crc, 16).ok()? == crc32c::crc32c(json.as_bytes())).then_some(())?;
-    serde_json::from_str(json).ok()
-}
-
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     fn at(offset: i64) -> Committed {
@@ -250,7 +176,7 @@ mod tests {
         for i in 0..25_000 {
             offsets.commit("g", vec![(("t".into(), 0), at(i))]).unwrap();
         }
-        assert!(offsets.length < 2_000_000);
+        assert!(offsets.file.length() < 2_000_000);
         drop(offsets);
         let mut offsets = Offsets::open(folder.path().join("offsets.log")).unwrap();
         assert_eq!(offsets.get("g", "t", 0), Some(&at(24_999)));

@@ -19,10 +19,13 @@ use crate::offsets::Offsets;
 use crate::sasl::Credentials;
 use crate::tls;
 use crate::topics::Topics;
+use crate::transactions::Transactions;
 
 /// How often silent members and due retention are looked for.
 const TICK: Duration = Duration::from_millis(50);
 const RETAIN_EVERY: Duration = Duration::from_secs(30);
+/// How often transactions that take too long are looked for.
+const TEND_EVERY: Duration = Duration::from_millis(500);
 /// At the end, running requests have this long to finish.
 const FAREWELL: Duration = Duration::from_secs(5);
 
@@ -33,6 +36,7 @@ pub(crate) struct Shared {
     pub(crate) topics: Topics,
     pub(crate) groups: Groups,
     pub(crate) offsets: Mutex<Offsets>,
+    pub(crate) transactions: Transactions,
     pub(crate) credentials: Arc<Credentials>,
     /// Memory for requests, and for answers to fetches. Two, so that neither waits for the other.
     pub(crate) requests: Memory,
@@ -79,6 +83,9 @@ impl Shared {
             .sync()
         {
             tracing::error!("cannot force committed offsets to the disk: {error}");
+        }
+        if let Err(error) = self.transactions.sync() {
+            tracing::error!("cannot force transactions to the disk: {error}");
         }
     }
 
@@ -254,8 +261,13 @@ fn open(config: StreamConfig, stopping: watch::Receiver<bool>) -> Result<Shared,
     )?;
     let path = config.folder.join("offsets.log");
     let offsets = Offsets::open(path.clone()).map_err(|e| StreamError::file("open", path, e))?;
-    Ok(Shared {
+    let path = config.folder.join("transactions.log");
+    let transactions =
+        Transactions::open(path.clone(), limits.transactional_ids, settings.sync_each)
+            .map_err(|e| StreamError::file("open", path, e))?;
+    let shared = Shared {
         topics,
+        transactions,
         groups: Groups::new(
             config.initial_rebalance_delay,
             limits.groups,
@@ -268,13 +280,16 @@ fn open(config: StreamConfig, stopping: watch::Receiver<bool>) -> Result<Shared,
         connections: AtomicUsize::new(0),
         stopping,
         config,
-    })
+    };
+    shared.recover_transactions();
+    Ok(shared)
 }
 
 /// Lets groups' time pass, forces to the disk and drops what is old, until the server stops.
 async fn keep_house(shared: Arc<Shared>) {
     let mut stopping = shared.stopping.clone();
-    let (mut synced, mut retained) = (Instant::now(), Instant::now());
+    let mut synced = Instant::now();
+    let (mut retained, mut tended) = (synced, synced);
     let sync_every = match shared.config.sync {
         Sync::Every(time) => Some(time),
         Sync::Never | Sync::EachRequest => None,
@@ -286,7 +301,8 @@ async fn keep_house(shared: Arc<Shared>) {
         shared.groups.tick(Instant::now());
         let sync = sync_every.is_some_and(|t| synced.elapsed() >= t);
         let retain = retained.elapsed() >= RETAIN_EVERY;
-        if !sync && !retain {
+        let tend = tended.elapsed() >= TEND_EVERY;
+        if !sync && !retain && !tend {
             continue;
         }
         let work = Arc::clone(&shared);
@@ -298,10 +314,19 @@ async fn keep_house(shared: Arc<Shared>) {
             if retain {
                 work.retain();
             }
+            if tend {
+                work.tend_transactions(Instant::now());
+            }
         });
-        (synced, retained) = (
-            if sync { Instant::now() } else { synced },
-            if retain { Instant::now() } else { retained },
-        );
+        let now = Instant::now();
+        for (due, time) in [
+            (sync, &mut synced),
+            (retain, &mut retained),
+            (tend, &mut tended),
+        ] {
+            if due {
+                *time = now;
+            }
+        }
     }
 }

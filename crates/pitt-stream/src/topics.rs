@@ -5,6 +5,7 @@
 //! | `stream.json` | format, cluster id, next producer id |
 //! | `lock` | held while a server runs |
 //! | `offsets.log` | what groups have committed |
+//! | `transactions.log` | transactional ids and what they have under way |
 //! | `topics/NAME/topic.json` | number of partitions |
 //! | `topics/NAME/P/OFFSET.log`, `.index` | segments of partition `P` |
 //! | `deleted/` | topics being deleted |
@@ -18,10 +19,11 @@ use ring::rand::{SecureRandom, SystemRandom};
 use serde::{Deserialize, Serialize};
 
 use crate::error::StreamError;
+use crate::lines::replace;
 use crate::log::{Log, LogSettings};
-use crate::offsets::replace;
 
-const FORMAT: u32 = 1;
+/// 2 since there are transactions: an older version would show their aborted messages.
+const FORMAT: u32 = 2;
 /// Producer ids are reserved on disk this many at a time.
 const RESERVED: i64 = 1_000;
 
@@ -268,7 +270,7 @@ fn lock(folder: &std::path::Path) -> Result<File, StreamError> {
 fn open_about(folder: &std::path::Path) -> Result<FolderFile, StreamError> {
     let path = folder.join("stream.json");
     if let Ok(text) = fs::read(&path) {
-        let about: FolderFile = serde_json::from_slice(&text)
+        let mut about: FolderFile = serde_json::from_slice(&text)
             .map_err(|e| StreamError::file("read", path.clone(), e.into()))?;
         if about.format > FORMAT {
             return Err(StreamError::Format {
@@ -276,6 +278,10 @@ fn open_about(folder: &std::path::Path) -> Result<FolderFile, StreamError> {
                 found: about.format,
                 known: FORMAT,
             });
+        }
+        if about.format < FORMAT {
+            about.format = FORMAT;
+            write_about(folder, &about)?;
         }
         return Ok(about);
     }

@@ -11,6 +11,7 @@ use kafka_protocol::messages::{
 
 use super::{Session, code, off_runtime, text};
 use crate::error::StreamError;
+use crate::transactions::Producer;
 
 /// Kafka's number for one of our errors.
 pub(super) fn code_of(error: &StreamError) -> ResponseError {
@@ -103,38 +104,48 @@ impl Session {
         DeleteTopicsResponse::default().with_responses(results)
     }
 
-    /// An id for an idempotent producer. Transactional ones are refused at once, with an error that ends their
-    /// waiting: there are no transactions.
-    pub(super) fn init_producer_id(
+    /// An id for an idempotent producer, or for one of transactions.
+    pub(super) async fn init_producer_id(
         &self,
-        request: &InitProducerIdRequest,
+        request: InitProducerIdRequest,
+        version: i16,
     ) -> InitProducerIdResponse {
-        let refuse = |error: ResponseError| {
-            InitProducerIdResponse::default()
-                .with_error_code(error.code())
-                .with_producer_id((-1).into())
-                .with_producer_epoch(-1)
+        let may_write = self.may_write();
+        let before = (request.producer_id.0, request.producer_epoch);
+        let before = Some(before).filter(|(id, epoch)| *id >= 0 && *epoch >= 0);
+        let outcome = match request.transactional_id {
+            Some(_) if !may_write => Err(ResponseError::TransactionalIdAuthorizationFailed),
+            None if !may_write => Err(ResponseError::ClusterAuthorizationFailed),
+            Some(id) => {
+                let shared = self.shared.clone();
+                let timeout_ms = request.transaction_timeout_ms;
+                let done =
+                    off_runtime(move || shared.init_transactions(&id.0, timeout_ms, before)).await;
+                done.unwrap_or(Err(ResponseError::UnknownServerError))
+            }
+            None => self.idempotent_producer(before),
         };
-        if request.transactional_id.is_some() {
-            return refuse(ResponseError::TransactionalIdAuthorizationFailed);
-        }
-        if !self.may_write() {
-            return refuse(ResponseError::ClusterAuthorizationFailed);
-        }
-        let (id, epoch) = (request.producer_id.0, request.producer_epoch);
-        if id >= 0 && (0..i16::MAX - 1).contains(&epoch) {
+        let (id, epoch) = *outcome.as_ref().unwrap_or(&(-1, -1));
+        let error = outcome.err().map(|error| match error {
+            ResponseError::ProducerFenced if version < 4 => ResponseError::InvalidProducerEpoch,
+            error => error,
+        });
+        InitProducerIdResponse::default()
+            .with_error_code(code(error))
+            .with_producer_id(id.into())
+            .with_producer_epoch(epoch)
+    }
+
+    fn idempotent_producer(&self, before: Option<Producer>) -> Result<Producer, ResponseError> {
+        if let Some((id, epoch)) = before.filter(|(_, epoch)| *epoch < i16::MAX - 1) {
             // The same producer after an error of its own: it begins again, one epoch later.
-            return InitProducerIdResponse::default()
-                .with_producer_id(id.into())
-                .with_producer_epoch(epoch + 1);
+            return Ok((id, epoch + 1));
         }
         match self.shared.topics.new_producer_id() {
-            Ok(id) => InitProducerIdResponse::default()
-                .with_producer_id(id.into())
-                .with_producer_epoch(0),
+            Ok(id) => Ok((id, 0)),
             Err(error) => {
                 tracing::error!("no producer id: {error}");
-                refuse(ResponseError::KafkaStorageError)
+                Err(ResponseError::KafkaStorageError)
             }
         }
     }

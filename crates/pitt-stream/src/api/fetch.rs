@@ -6,19 +6,23 @@ use std::time::Duration;
 use bytes::Bytes;
 use kafka_protocol::ResponseError;
 use kafka_protocol::messages::fetch_request::FetchPartition;
-use kafka_protocol::messages::fetch_response::{FetchableTopicResponse, PartitionData};
+use kafka_protocol::messages::fetch_response::{
+    AbortedTransaction, FetchableTopicResponse, PartitionData,
+};
 use kafka_protocol::messages::{FetchRequest, FetchResponse};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::{Hangup, Head, Reply, Session, off_runtime};
-use crate::log::OutOfRange;
+use crate::log::{Aborted, OutOfRange};
 use crate::server::{Memory, Shared};
 
 /// No client waits longer for data than this.
 const LONGEST_WAIT_MS: i32 = 60_000;
 /// Room for everything of an answer but the records `[bytes]`.
 const OVERHEAD: usize = 64 << 10;
+/// Kafka's number for readers who want only what is committed.
+pub(super) const READ_COMMITTED: i8 = 1;
 
 impl Session {
     /// Answers as soon as `min_bytes` are there or `max_wait_ms` has passed.
@@ -101,7 +105,11 @@ fn read_all(
         let mut partitions = Vec::with_capacity(topic.partitions.len());
         for ask in &topic.partitions {
             let data = match found.as_ref().and_then(|t| t.partition(ask.partition)) {
-                Some(log) => read_one(log, ask, budget.saturating_sub(size), size == 0),
+                Some(log) => {
+                    let committed = request.isolation_level == READ_COMMITTED;
+                    let room = budget.saturating_sub(size);
+                    read_one(log, ask, room, size == 0, committed)
+                }
                 None => refused(ask, ResponseError::UnknownTopicOrPartition),
             };
             size += data.records.as_ref().map_or(0, Bytes::len);
@@ -123,18 +131,21 @@ fn read_one(
     ask: &FetchPartition,
     budget: usize,
     first: bool,
+    committed: bool,
 ) -> PartitionData {
     let limit = usize::try_from(ask.partition_max_bytes)
         .unwrap_or(0)
         .min(budget);
-    match log.read(ask.fetch_offset, limit, first) {
+    match log.read(ask.fetch_offset, limit, first, committed) {
         Ok(slice) => PartitionData::default()
             .with_partition_index(ask.partition)
             .with_high_watermark(slice.next)
-            .with_last_stable_offset(slice.next)
+            .with_last_stable_offset(slice.stable)
             .with_log_start_offset(slice.start)
             .with_preferred_read_replica((-1).into())
-            .with_aborted_transactions(None)
+            .with_aborted_transactions(
+                committed.then(|| slice.aborted.iter().map(aborted).collect()),
+            )
             .with_records(Some(slice.batches)),
         Err(OutOfRange::Offset { start, next }) => refused(ask, ResponseError::OffsetOutOfRange)
             .with_high_watermark(next)
@@ -150,6 +161,12 @@ fn read_one(
             refused(ask, ResponseError::KafkaStorageError)
         }
     }
+}
+
+fn aborted(aborted: &Aborted) -> AbortedTransaction {
+    AbortedTransaction::default()
+        .with_producer_id(aborted.producer_id.into())
+        .with_first_offset(aborted.first)
 }
 
 fn refused(ask: &FetchPartition, error: ResponseError) -> PartitionData {

@@ -21,24 +21,23 @@ use kafka_protocol::protocol::StrBytes;
 use super::{Hangup, NODE, Session, code, off_runtime, text};
 use crate::group::{Answer, Group, Join, JoinAnswer, NotJoined, Speaker, State};
 
-/// Kafka's number of groups among the things that have a coordinator.
+/// Kafka's numbers of the things that have a coordinator.
 const GROUP: i8 = 0;
+const TRANSACTION: i8 = 1;
 
 impl Session {
-    /// The coordinator is always here. Transactions have none: refused with an error that ends the client's waiting.
+    /// The coordinator of every group and every transactional id is always here.
     pub(super) fn find_coordinator(
         &self,
         request: FindCoordinatorRequest,
         version: i16,
     ) -> FindCoordinatorResponse {
         let (host, port) = self.host_and_port();
-        let error = (request.key_type != GROUP)
-            .then_some(ResponseError::TransactionalIdAuthorizationFailed);
-        let message = error.map(|_| text("transactions are not supported"));
+        let known = [GROUP, TRANSACTION].contains(&request.key_type);
+        let error = (!known).then_some(ResponseError::InvalidRequest);
         if version < 4 {
             return FindCoordinatorResponse::default()
                 .with_error_code(code(error))
-                .with_error_message(message)
                 .with_node_id(NODE.into())
                 .with_host(host)
                 .with_port(port);
@@ -50,7 +49,6 @@ impl Session {
                 .with_host(host.clone())
                 .with_port(port)
                 .with_error_code(code(error))
-                .with_error_message(message.clone())
         };
         let coordinators = request.coordinator_keys.into_iter().map(one).collect();
         FindCoordinatorResponse::default().with_coordinators(coordinators)

@@ -7,6 +7,7 @@ mod groups;
 mod offsets;
 mod produce;
 mod sign_in;
+mod transactions;
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -112,7 +113,15 @@ impl Session {
             Request::DeleteGroups(r) => head.reply(&self.delete_groups(r).await),
             Request::CreateTopics(r) => head.reply(&self.create_topics(r).await),
             Request::DeleteTopics(r) => head.reply(&self.delete_topics(r).await),
-            Request::InitProducerId(r) => head.reply(&self.init_producer_id(&r)),
+            Request::InitProducerId(r) => head.reply(&self.init_producer_id(r, head.version).await),
+            Request::AddPartitionsToTxn(r) => {
+                head.reply(&self.add_partitions_to_txn(r, head.version).await)
+            }
+            Request::AddOffsetsToTxn(r) => {
+                head.reply(&self.add_offsets_to_txn(r, head.version).await)
+            }
+            Request::TxnOffsetCommit(r) => head.reply(&self.txn_offset_commit(r).await),
+            Request::EndTxn(r) => head.reply(&self.end_txn(r, head.version).await),
             _ => Err(FrameError::Malformed.into()),
         }
     }

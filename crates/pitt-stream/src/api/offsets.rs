@@ -21,6 +21,7 @@ use kafka_protocol::messages::{
     OffsetFetchRequest, OffsetFetchResponse, TopicName,
 };
 
+use super::fetch::READ_COMMITTED;
 use super::{EPOCH, Session, code, off_runtime, text};
 use crate::group::Speaker;
 use crate::log::Log;
@@ -35,12 +36,15 @@ const LATEST_TIME: i64 = -3;
 
 /// Topics with the partitions asked for; `None` for everything the group has.
 type Wanted = Option<Vec<(TopicName, Vec<i32>)>>;
+/// What is committed for a partition; an error while a transaction may still change it.
+type Found = Result<Option<Committed>, ResponseError>;
 /// Topics with partitions and what is committed there.
-type Kept = Vec<(TopicName, Vec<(i32, Option<Committed>)>)>;
+type Kept = Vec<(TopicName, Vec<(i32, Found)>)>;
 
 impl Session {
     pub(super) async fn list_offsets(&self, request: ListOffsetsRequest) -> ListOffsetsResponse {
         let shared = Arc::clone(&self.shared);
+        let committed = request.isolation_level == READ_COMMITTED;
         let listed = off_runtime(move || {
             let topic = |t: kafka_protocol::messages::list_offsets_request::ListOffsetsTopic| {
                 let found = shared.topics.get(&t.name.0);
@@ -48,6 +52,7 @@ impl Session {
                     list_one(
                         found.as_ref().and_then(|t| t.partition(p.partition_index)),
                         p,
+                        committed,
                     )
                 };
                 let partitions = t.partitions.iter().map(one).collect();
@@ -169,7 +174,7 @@ impl Session {
                     .collect()
             });
             let topics = self
-                .kept(&request.group_id.0, wanted)
+                .kept(&request.group_id.0, wanted, request.require_stable)
                 .into_iter()
                 .map(old_topic)
                 .collect();
@@ -182,7 +187,7 @@ impl Session {
                     .collect()
             });
             let topics = self
-                .kept(&g.group_id.0, wanted)
+                .kept(&g.group_id.0, wanted, request.require_stable)
                 .into_iter()
                 .map(new_topic)
                 .collect();
@@ -193,7 +198,10 @@ impl Session {
         OffsetFetchResponse::default().with_groups(groups.collect())
     }
 
-    fn kept(&self, group: &str, wanted: Wanted) -> Kept {
+    fn kept(&self, group: &str, wanted: Wanted, stable: bool) -> Kept {
+        let unsettled = |topic: &str, partition: i32| {
+            stable && self.shared.transactions.is_waiting(group, topic, partition)
+        };
         let offsets = self
             .shared
             .offsets
@@ -201,17 +209,25 @@ impl Session {
             .unwrap_or_else(PoisonError::into_inner);
         if let Some(wanted) = wanted {
             let of = |(name, partitions): (TopicName, Vec<i32>)| {
-                let kept = partitions
-                    .into_iter()
-                    .map(|p| (p, offsets.get(group, &name.0, p).cloned()))
-                    .collect();
+                let found = |p: i32| {
+                    if unsettled(&name.0, p) {
+                        return Err(ResponseError::UnstableOffsetCommit);
+                    }
+                    Ok(offsets.get(group, &name.0, p).cloned())
+                };
+                let kept = partitions.into_iter().map(|p| (p, found(p))).collect();
                 (name, kept)
             };
             return wanted.into_iter().map(of).collect();
         }
         let mut all: Kept = Vec::new();
         for ((topic, partition), committed) in offsets.of_group(group) {
-            let entry = (*partition, Some(committed.clone()));
+            let found = if unsettled(topic, *partition) {
+                Err(ResponseError::UnstableOffsetCommit)
+            } else {
+                Ok(Some(committed.clone()))
+            };
+            let entry = (*partition, found);
             match all.last_mut() {
                 Some((name, kept)) if name.0.as_str() == topic => kept.push(entry),
                 _ => all.push((text(&**topic).into(), vec![entry])),
@@ -221,11 +237,12 @@ impl Session {
     }
 }
 
-fn old_topic((name, kept): (TopicName, Vec<(i32, Option<Committed>)>)) -> OffsetFetchResponseTopic {
-    let one = |(index, committed): (i32, Option<Committed>)| {
-        let (offset, epoch, note) = parts(committed);
+fn old_topic((name, kept): (TopicName, Vec<(i32, Found)>)) -> OffsetFetchResponseTopic {
+    let one = |(index, found): (i32, Found)| {
+        let (error, offset, epoch, note) = parts(found);
         OffsetFetchResponsePartition::default()
             .with_partition_index(index)
+            .with_error_code(error)
             .with_committed_offset(offset)
             .with_committed_leader_epoch(epoch)
             .with_metadata(Some(text(note)))
@@ -235,13 +252,12 @@ fn old_topic((name, kept): (TopicName, Vec<(i32, Option<Committed>)>)) -> Offset
         .with_partitions(kept.into_iter().map(one).collect())
 }
 
-fn new_topic(
-    (name, kept): (TopicName, Vec<(i32, Option<Committed>)>),
-) -> OffsetFetchResponseTopics {
-    let one = |(index, committed): (i32, Option<Committed>)| {
-        let (offset, epoch, note) = parts(committed);
+fn new_topic((name, kept): (TopicName, Vec<(i32, Found)>)) -> OffsetFetchResponseTopics {
+    let one = |(index, found): (i32, Found)| {
+        let (error, offset, epoch, note) = parts(found);
         OffsetFetchResponsePartitions::default()
             .with_partition_index(index)
+            .with_error_code(error)
             .with_committed_offset(offset)
             .with_committed_leader_epoch(epoch)
             .with_metadata(Some(text(note)))
@@ -251,14 +267,20 @@ fn new_topic(
         .with_partitions(kept.into_iter().map(one).collect())
 }
 
-/// What is told of a committed offset; -1 when there is none.
-fn parts(committed: Option<Committed>) -> (i64, i32, String) {
-    committed.map_or((-1, -1, String::new()), |c| {
-        (c.offset, c.epoch, c.metadata.unwrap_or_default())
-    })
+/// What is told of a committed offset: error, offset, epoch, note; -1 when there is none.
+fn parts(found: Found) -> (i16, i64, i32, String) {
+    match found {
+        Ok(Some(c)) => (0, c.offset, c.epoch, c.metadata.unwrap_or_default()),
+        Ok(None) => (0, -1, -1, String::new()),
+        Err(error) => (error.code(), -1, -1, String::new()),
+    }
 }
 
-fn list_one(log: Option<&Log>, ask: &ListOffsetsPartition) -> ListOffsetsPartitionResponse {
+fn list_one(
+    log: Option<&Log>,
+    ask: &ListOffsetsPartition,
+    committed: bool,
+) -> ListOffsetsPartitionResponse {
     let answer = ListOffsetsPartitionResponse::default()
         .with_partition_index(ask.partition_index)
         .with_timestamp(-1)
@@ -269,6 +291,7 @@ fn list_one(log: Option<&Log>, ask: &ListOffsetsPartition) -> ListOffsetsPartiti
     };
     let found = match ask.timestamp {
         EARLIEST => return answer.with_offset(log.range().0),
+        LATEST if committed => return answer.with_offset(log.stable()),
         LATEST => return answer.with_offset(log.range().1),
         LATEST_TIME => log.latest_time(),
         timestamp => log.offset_at(timestamp),

@@ -12,6 +12,7 @@ use super::{Hangup, Head, Reply, Session, off_runtime, text};
 use crate::batch::BatchError;
 use crate::log::{AppendError, Appended};
 use crate::server::Shared;
+use crate::transactions::{Producer, State, Transaction, lock};
 
 impl Session {
     /// Appends; the answer tells each batch's offset. With `acks` 0 there is none, and an error ends the connection,
@@ -22,18 +23,20 @@ impl Session {
         request: ProduceRequest,
     ) -> Result<Option<Reply>, Hangup> {
         let (shared, may_write, acks) = (Arc::clone(&self.shared), self.may_write(), request.acks);
-        let refusal = if request.transactional_id.is_some() {
-            Some(ResponseError::TransactionalIdAuthorizationFailed)
-        } else if may_write {
+        let refusal = if may_write {
             (!(-1..=1).contains(&acks)).then_some(ResponseError::InvalidRequiredAcks)
         } else {
             Some(ResponseError::TopicAuthorizationFailed)
         };
-        let topics = request.topic_data;
+        let (topics, id) = (request.topic_data, request.transactional_id);
         let done = off_runtime(move || {
+            let known = id.map(|id| shared.transactions.get(&id.0));
+            // Held to the end: no transaction ends while its records are being appended.
+            let held = known.as_ref().map(|k| k.as_ref().map(|k| lock(k)));
+            let open = held.as_ref().map(|k| k.as_ref().map(|k| &k.transaction));
             topics
                 .into_iter()
-                .map(|t| produce_topic(&shared, t, refusal))
+                .map(|t| produce_topic(&shared, t, refusal, open))
                 .collect::<Vec<_>>()
         });
         let responses = done
@@ -62,6 +65,7 @@ fn produce_topic(
     shared: &Shared,
     topic: TopicProduceData,
     refusal: Option<ResponseError>,
+    open: Option<Option<&Transaction>>,
 ) -> TopicProduceResponse {
     let found = shared.topics.get(&topic.name.0);
     let partitions = topic.partition_data.into_iter().map(|data| {
@@ -75,7 +79,14 @@ fn produce_topic(
         let Some(log) = found.as_ref().and_then(|t| t.partition(data.index)) else {
             return response.with_error_code(ResponseError::UnknownTopicOrPartition.code());
         };
-        match log.append(&data.records.unwrap_or_else(Bytes::new)) {
+        let producer = match open
+            .map(|t| within(t, &topic.name.0, data.index))
+            .transpose()
+        {
+            Ok(producer) => producer,
+            Err(error) => return response.with_error_code(error.code()),
+        };
+        match log.append(&data.records.unwrap_or_else(Bytes::new), producer) {
             Ok(Appended { offset, start }) => response
                 .with_base_offset(offset)
                 .with_log_start_offset(start),
@@ -93,6 +104,20 @@ fn produce_topic(
         .with_partition_responses(partitions)
 }
 
+/// The producer whose open transaction has the partition.
+fn within(
+    transaction: Option<&Transaction>,
+    topic: &str,
+    partition: i32,
+) -> Result<Producer, ResponseError> {
+    let t = transaction.ok_or(ResponseError::InvalidProducerIdMapping)?;
+    let added = t.state == State::Ongoing && t.partitions.contains(&(topic.to_owned(), partition));
+    let producer = (t.producer_id, t.epoch);
+    added
+        .then_some(producer)
+        .ok_or(ResponseError::InvalidTxnState)
+}
+
 fn log_refusal(topic: &str, partition: i32, error: &AppendError) {
     if matches!(error, AppendError::Disk(_)) {
         tracing::error!("{topic}[{partition}]: {error}");
@@ -108,6 +133,7 @@ fn code_of(error: &AppendError) -> ResponseError {
         }
         AppendError::Batch(BatchError::Magic(_)) => ResponseError::UnsupportedForMessageFormat,
         AppendError::Batch(BatchError::Transactional) => ResponseError::InvalidTxnState,
+        AppendError::Batch(BatchError::Control) => ResponseError::InvalidRecord,
         AppendError::Batch(BatchError::Inconsistent) => ResponseError::InvalidRecord,
         AppendError::TooLarge { .. } => ResponseError::MessageTooLarge,
         AppendError::Gap => ResponseError::OutOfOrderSequenceNumber,

@@ -19,7 +19,8 @@ use std::time::SystemTime;
 use bytes::Bytes;
 use tokio::sync::Notify;
 
-use crate::batch::{BatchError, BatchHeader};
+use crate::batch::{BatchError, BatchHeader, Ending, mark};
+pub(crate) use producers::Aborted;
 use producers::{Producers, Verdict};
 pub(crate) use read::OutOfRange;
 use segment::Segment;
@@ -84,7 +85,14 @@ pub(crate) enum AppendError {
 impl Log {
     /// Appends one batch of a producer and wakes who waits for it. A repeat of an idempotent producer is not
     /// appended again; its offset is returned.
-    pub(crate) fn append(&self, batch: &Bytes) -> Result<Appended, AppendError> {
+    ///
+    /// A batch of a transaction is taken from the producer (id, epoch) that has one open here, as its caller has found
+    /// out, and no other batch is.
+    pub(crate) fn append(
+        &self,
+        batch: &Bytes,
+        transaction: Option<(i64, i16)>,
+    ) -> Result<Appended, AppendError> {
         let limit = self.settings.message_bytes;
         if batch.len() > limit {
             return Err(AppendError::TooLarge {
@@ -93,16 +101,18 @@ impl Log {
             });
         }
         let header = BatchHeader::check(batch)?;
+        if header.is_transactional() != transaction.is_some() {
+            return Err(BatchError::Transactional.into());
+        }
+        if transaction.is_some_and(|of| of != (header.producer_id, header.producer_epoch)) {
+            return Err(AppendError::Fenced);
+        }
         let appended = self.append_checked(header, batch)?;
         self.wake();
         Ok(appended)
     }
 
-    fn append_checked(
-        &self,
-        mut header: BatchHeader,
-        batch: &Bytes,
-    ) -> Result<Appended, AppendError> {
+    fn append_checked(&self, header: BatchHeader, batch: &Bytes) -> Result<Appended, AppendError> {
         let mut state = self.state();
         if state.closed {
             return Err(AppendError::Closed);
@@ -115,25 +125,65 @@ impl Log {
             Verdict::Gap => return Err(AppendError::Gap),
             Verdict::Fenced => return Err(AppendError::Fenced),
         }
+        let offset = self.write(&mut state, header, batch)?;
+        Ok(Appended { offset, start })
+    }
+
+    fn write(&self, state: &mut State, mut header: BatchHeader, batch: &Bytes) -> io::Result<i64> {
         let full = state.active().is_some_and(|s| {
             s.size > 0 && s.size + header.size as u64 > self.settings.segment_bytes
         });
         if full {
-            self.roll(&mut state)?;
+            self.roll(state)?;
         }
         header.base_offset = state.next();
-        let Some(active) = state.active_mut() else {
-            return Err(AppendError::Closed);
+        let State {
+            segments,
+            producers,
+            ..
+        } = state;
+        let Some(active) = segments.last_mut() else {
+            return Err(io::Error::other("the log has no segment"));
         };
         write_batch(active, &header, batch, self.settings.sync_each)?;
+        let aborted = producers.remember(&header, header.ending(batch));
+        active.aborted.extend(aborted);
         active.note(&header);
         active.appended = SystemTime::now();
-        state.producers.remember(&header);
         state.unsynced = !self.settings.sync_each;
-        Ok(Appended {
-            offset: header.base_offset,
-            start,
-        })
+        Ok(header.base_offset)
+    }
+
+    /// Ends a producer's transaction here, if it has one open: its records now count, or never will.
+    pub(crate) fn end_transaction(
+        &self,
+        producer_id: i64,
+        epoch: i16,
+        ending: Ending,
+        now_ms: i64,
+    ) -> io::Result<()> {
+        {
+            let mut state = self.state();
+            if state.closed || !state.producers.open.contains_key(&producer_id) {
+                return Ok(());
+            }
+            let batch = mark(producer_id, epoch, ending, now_ms);
+            let header = BatchHeader::read(&batch)
+                .ok_or_else(|| io::Error::other("the mark has no head"))?;
+            self.write(&mut state, header, &batch)?;
+        }
+        self.wake();
+        Ok(())
+    }
+
+    /// Producers with an open transaction.
+    pub(crate) fn in_transaction(&self) -> Vec<i64> {
+        self.state().producers.open.keys().copied().collect()
+    }
+
+    /// The offset up to which every transaction has ended.
+    pub(crate) fn stable(&self) -> i64 {
+        self.state().stable()
     }
 
     /// Closes the written segment and begins the next one.
@@ -230,12 +280,14 @@ impl State {
         self.active().map_or(0, |s| s.next)
     }
 
-    fn active(&self) -> Option<&Segment> {
-        self.segments.last()
+    /// No transaction is open below this offset.
+    fn stable(&self) -> i64 {
+        let oldest = self.producers.open.values().min().copied();
+        oldest.map_or(self.next(), |first| first.max(self.start()))
     }
 
-    fn active_mut(&mut self) -> Option<&mut Segment> {
-        self.segments.last_mut()
+    fn active(&self) -> Option<&Segment> {
+        self.segments.last()
     }
 }
 

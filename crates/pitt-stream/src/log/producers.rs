@@ -1,8 +1,9 @@
-//! What each idempotent producer wrote last, so that a batch sent again is recognised and a gap refused.
+//! What each idempotent producer wrote last, so that a batch sent again is recognised and a gap refused; and which
+//! transactions are open.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 
-use crate::batch::BatchHeader;
+use crate::batch::{BatchHeader, Ending};
 
 /// Batches remembered of each producer: as many as it may have in flight.
 const REMEMBERED: usize = 5;
@@ -28,6 +29,18 @@ pub(crate) struct Written {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Producers {
     pub(crate) by_id: HashMap<i64, Producer>,
+    /// For each producer with an open transaction the offset of its first record.
+    pub(crate) open: BTreeMap<i64, i64>,
+}
+
+/// A transaction that was aborted: its records are still there, for readers to pass over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Aborted {
+    pub(crate) producer_id: i64,
+    /// Offset of its first record.
+    pub(crate) first: i64,
+    /// Offset of the mark that ended it.
+    pub(crate) last: i64,
 }
 
 /// What to do with a batch of an idempotent producer.
@@ -77,11 +90,46 @@ impl Producers {
         }
     }
 
-    /// Remembers an appended batch, whose head carries its offset.
-    pub(crate) fn remember(&mut self, header: &BatchHeader) {
-        if header.producer_id < 0 {
-            return;
+    /// Remembers an appended batch, whose head carries its offset, and whose `ending` says which transaction ends with
+    /// it; returns that if it was aborted.
+    pub(crate) fn remember(
+        &mut self,
+        header: &BatchHeader,
+        ending: Option<Ending>,
+    ) -> Option<Aborted> {
+        if header.is_control() {
+            let first = self.open.remove(&header.producer_id);
+            self.raise_epoch(header);
+            return first
+                .filter(|_| ending == Some(Ending::Abort))
+                .map(|first| Aborted {
+                    producer_id: header.producer_id,
+                    first,
+                    last: header.base_offset,
+                });
         }
+        if header.is_transactional() {
+            self.open
+                .entry(header.producer_id)
+                .or_insert(header.base_offset);
+        }
+        if header.producer_id >= 0 {
+            self.remember_written(header);
+        }
+        None
+    }
+
+    /// The end of a transaction that its producer did not end itself shuts that producer out.
+    fn raise_epoch(&mut self, mark: &BatchHeader) {
+        if let Some(producer) = self.by_id.get_mut(&mark.producer_id)
+            && mark.producer_epoch > producer.epoch
+        {
+            producer.epoch = mark.producer_epoch;
+            producer.batches.clear();
+        }
+    }
+
+    fn remember_written(&mut self, header: &BatchHeader) {
         if self.by_id.len() >= PRODUCERS && !self.by_id.contains_key(&header.producer_id) {
             self.forget_oldest();
         }
@@ -147,10 +195,11 @@ mod tests {
     fn with(headers: &[BatchHeader]) -> Producers {
         let mut producers = Producers::default();
         for (i, header) in headers.iter().enumerate() {
-            producers.remember(&BatchHeader {
+            let header = BatchHeader {
                 base_offset: 100 + i64::try_from(i).unwrap(),
                 ..*header
-            });
+            };
+            producers.remember(&header, None);
         }
         producers
     }
@@ -184,11 +233,12 @@ mod tests {
     fn the_number_of_remembered_producers_is_bounded() {
         let mut producers = Producers::default();
         for id in 0..12_000 {
-            producers.remember(&BatchHeader {
+            let header = BatchHeader {
                 producer_id: id,
                 base_offset: id,
                 ..batch(0, 0, 1)
-            });
+            };
+            producers.remember(&header, None);
         }
         assert!(producers.by_id.len() <= PRODUCERS);
         assert!(producers.by_id.contains_key(&11_999));

@@ -9,7 +9,7 @@ use bytes::Bytes;
 
 use crate::batch::{BatchHeader, first_at};
 use crate::log::segment::{INDEX_EVERY, Segment, header_at};
-use crate::log::{Log, State};
+use crate::log::{Aborted, Log, State};
 
 /// Whole batches. The first may begin before the offset asked for: clients skip.
 #[derive(Debug, Default)]
@@ -19,6 +19,10 @@ pub(crate) struct Slice {
     pub(crate) start: i64,
     /// Offset the next record gets.
     pub(crate) next: i64,
+    /// Every transaction below this offset has ended.
+    pub(crate) stable: i64,
+    /// Aborted transactions with records among the batches, by their first offset.
+    pub(crate) aborted: Vec<Aborted>,
 }
 
 /// Why nothing could be read.
@@ -41,34 +45,35 @@ struct Stretch {
 
 impl Log {
     /// Reads whole batches from `offset` on, at most `max_bytes` `[bytes]` of them, but one at least if
-    /// `one_at_least`, however large.
+    /// `one_at_least`, however large; only what is `committed`, on demand.
     pub(crate) fn read(
         &self,
         offset: i64,
         max_bytes: usize,
         one_at_least: bool,
+        committed: bool,
     ) -> Result<Slice, OutOfRange> {
-        let mut offset = offset;
+        let mut at = offset;
         loop {
-            let (start, next, stretch) = {
+            let (mut slice, stretch) = {
                 let state = self.state();
-                let (start, next) = (state.start(), state.next());
-                if offset < start || offset > next {
-                    return Err(OutOfRange::Offset { start, next });
-                }
-                let stretch = state.holding(offset, |s| s.position_before(offset))?;
-                (start, next, stretch)
+                let slice = state.bounds(at)?;
+                let stretch = state.holding(at, |s| s.position_before(at))?;
+                (slice, stretch)
             };
-            let batches = stretch.batches_from(offset, max_bytes, one_at_least)?;
+            if committed && at >= slice.stable {
+                return Ok(slice);
+            }
+            let batches = stretch.batches_from(at, max_bytes, one_at_least)?;
             match stretch.following {
                 // The rest of a damaged segment is passed over.
-                Some(following) if batches.is_none() => offset = following,
+                Some(following) if batches.is_none() => at = following,
                 _ => {
-                    return Ok(Slice {
-                        batches: batches.unwrap_or_default(),
-                        start,
-                        next,
-                    });
+                    slice.batches = batches.unwrap_or_default();
+                    if committed {
+                        slice.keep_committed(&self.state(), at);
+                    }
+                    return Ok(slice);
                 }
             }
         }
@@ -100,7 +105,42 @@ impl Log {
     }
 }
 
+impl Slice {
+    /// Drops what is not settled, and names the aborted transactions among the rest, which begins with `offset`.
+    fn keep_committed(&mut self, state: &State, offset: i64) {
+        let (mut length, mut end) = (0, offset);
+        while let Some(header) = self.batches.get(length..).and_then(BatchHeader::read)
+            && header.base_offset < self.stable
+        {
+            length += header.size;
+            end = header.next_offset();
+        }
+        self.batches.truncate(length);
+        let ended = state.segments.iter().filter(|s| s.next > offset);
+        let aborted = ended.flat_map(|s| &s.aborted);
+        self.aborted = aborted
+            .filter(|a| a.last >= offset && a.first < end)
+            .copied()
+            .collect();
+        self.aborted.sort_unstable_by_key(|a| a.first);
+    }
+}
+
 impl State {
+    /// An empty slice at `offset`, which must be kept here or be the next one.
+    fn bounds(&self, offset: i64) -> Result<Slice, OutOfRange> {
+        let (start, next) = (self.start(), self.next());
+        if offset < start || offset > next {
+            return Err(OutOfRange::Offset { start, next });
+        }
+        Ok(Slice {
+            start,
+            next,
+            stable: self.stable(),
+            ..Slice::default()
+        })
+    }
+
     /// The segment that holds `offset`, from where `begin` says.
     fn holding(&self, offset: i64, begin: impl Fn(&Segment) -> u64) -> io::Result<Stretch> {
         let after = self.segments.partition_point(|s| s.base <= offset).max(1);

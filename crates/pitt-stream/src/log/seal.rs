@@ -6,16 +6,18 @@ use std::path::Path;
 
 use bytes::{Buf, BufMut};
 
-use crate::log::producers::{Producer, Producers, Written};
+use crate::log::producers::{Aborted, Producer, Producers, Written};
 use crate::log::segment::{Entry, Segment};
 
-const MAGIC: &[u8; 8] = b"PITTIDX1";
+const MAGIC: &[u8; 8] = b"PITTIDX2";
 
 /// Writes the index of a closed segment and the producers known at its end.
 ///
-/// Layout, big-endian: `PITTIDX1`; size of the log file u64; next offset i64; largest timestamp i64; number of entries
+/// Layout, big-endian: `PITTIDX2`; size of the log file u64; next offset i64; largest timestamp i64; number of entries
 /// u32 and for each offset i64, position u64, largest timestamp before i64; number of producers u32 and for each id
-/// i64, epoch i16, number of batches u8 and for each first i32, last i32, offset i64; CRC-32C of all before u32.
+/// i64, epoch i16, number of batches u8 and for each first i32, last i32, offset i64; number of open transactions u32 and for
+/// each producer i64, first offset i64; number of transactions aborted in this segment u32 and for each producer i64, first
+/// offset i64, offset of the mark i64; CRC-32C of all before u32.
 /// A file that does not fit (size, checksum) is ignored and the segment is read instead, so it needs no
 /// forcing to the disk.
 pub(crate) fn write(segment: &Segment, producers: &Producers) -> io::Result<()> {
@@ -34,6 +36,7 @@ pub(crate) fn write(segment: &Segment, producers: &Producers) -> io::Result<()> 
     for (id, producer) in &producers.by_id {
         put_producer(&mut out, *id, producer);
     }
+    put_transactions(&mut out, segment, producers)?;
     let crc = crc32c::crc32c(&out);
     out.put_u32(crc);
     File::create(segment.index_path())?.write_all(&out)
@@ -48,6 +51,21 @@ fn put_producer(out: &mut Vec<u8>, id: i64, producer: &Producer) {
         out.put_i32(batch.last);
         out.put_i64(batch.offset);
     }
+}
+
+fn put_transactions(out: &mut Vec<u8>, segment: &Segment, producers: &Producers) -> io::Result<()> {
+    out.put_u32(u32::try_from(producers.open.len()).map_err(io::Error::other)?);
+    for (producer, first) in &producers.open {
+        out.put_i64(*producer);
+        out.put_i64(*first);
+    }
+    out.put_u32(u32::try_from(segment.aborted.len()).map_err(io::Error::other)?);
+    for aborted in &segment.aborted {
+        out.put_i64(aborted.producer_id);
+        out.put_i64(aborted.first);
+        out.put_i64(aborted.last);
+    }
+    Ok(())
 }
 
 /// Fills `segment` from its index file and returns the producers; `None` when the file is absent or does not fit.
@@ -65,9 +83,25 @@ pub(crate) fn read(segment: &mut Segment) -> Option<Producers> {
     segment.next = rest.try_get_i64().ok()?;
     segment.latest = rest.try_get_i64().ok()?;
     segment.index = entries(&mut rest)?;
+    let mut known = producers(&mut rest)?;
+    for _ in 0..rest.try_get_u32().ok()? {
+        let producer = rest.try_get_i64().ok()?;
+        known.open.insert(producer, rest.try_get_i64().ok()?);
+    }
+    let n = rest.try_get_u32().ok()?;
+    segment.aborted = (0..n).map(|_| aborted(&mut rest)).collect::<Option<_>>()?;
     segment.size = size;
     segment.appended = appended;
-    producers(&mut rest)
+    Some(known)
+}
+
+fn aborted(rest: &mut &[u8]) -> Option<Aborted> {
+    let (producer_id, first) = (rest.try_get_i64().ok()?, rest.try_get_i64().ok()?);
+    Some(Aborted {
+        producer_id,
+        first,
+        last: rest.try_get_i64().ok()?,
+    })
 }
 
 fn log_file(path: &Path) -> io::Result<(u64, std::time::SystemTime)> {

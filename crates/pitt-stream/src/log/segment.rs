@@ -7,8 +7,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use bytes::Bytes;
+
 use crate::batch::{BatchHeader, HEADER};
-use crate::log::producers::Producers;
+use crate::log::producers::{Aborted, Producers};
 
 /// Bytes of a segment to one entry of its index: 24 bytes for each 64 KiB.
 pub(crate) const INDEX_EVERY: u64 = 64 << 10;
@@ -37,6 +39,8 @@ pub(crate) struct Segment {
     /// Largest timestamp `[ms]`; `i64::MIN` when empty.
     pub(crate) latest: i64,
     pub(crate) index: Vec<Entry>,
+    /// Aborted transactions that ended here; they may have begun in an earlier segment.
+    pub(crate) aborted: Vec<Aborted>,
     pub(crate) path: PathBuf,
     /// When the last batch was appended.
     pub(crate) appended: SystemTime,
@@ -68,6 +72,7 @@ impl Segment {
             size: 0,
             latest: i64::MIN,
             index: Vec::new(),
+            aborted: Vec::new(),
             path,
             appended: SystemTime::now(),
             file: None,
@@ -121,7 +126,11 @@ impl Segment {
             if header.base_offset < self.next {
                 break;
             }
-            producers.remember(&header);
+            let ending = header
+                .is_control()
+                .then(|| header.ending(&Bytes::copy_from_slice(&batch)))
+                .flatten();
+            self.aborted.extend(producers.remember(&header, ending));
             self.note(&header);
         }
         Ok(length > self.size)

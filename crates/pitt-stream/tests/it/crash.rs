@@ -15,6 +15,7 @@ use pitt_stream::{Server, StreamConfig};
 use crate::client::{Client, batch, config, name};
 
 const FOLDER: &str = "PITT_STREAM_TEST_FOLDER";
+const PORT: &str = "PITT_STREAM_TEST_PORT";
 const ADDRESS: &str = "listening on ";
 
 /// Not a test: the server that the tests below start as a child and kill.
@@ -23,26 +24,36 @@ fn child() {
     let Some(folder) = std::env::var_os(FOLDER).map(PathBuf::from) else {
         return;
     };
-    let server = Server::bind(StreamConfig {
+    let mut config = StreamConfig {
         segment_bytes: 100_000,
         ..config(&folder)
-    })
-    .unwrap();
+    };
+    if let Some(port) = std::env::var(PORT).ok().and_then(|p| p.parse().ok()) {
+        config.address.set_port(port);
+    }
+    let server = Server::bind(config).unwrap();
     println!("\n{ADDRESS}{}", server.address());
     // Ends when the parent kills it or goes away.
     std::io::copy(&mut std::io::stdin(), &mut std::io::sink()).unwrap();
 }
 
-struct Killed {
+/// A server in a process of its own, killed when dropped.
+pub(crate) struct Killed {
     process: Child,
-    address: SocketAddr,
+    pub(crate) address: SocketAddr,
 }
 
 impl Killed {
     fn start(folder: &Path) -> Self {
+        Self::start_at(folder, 0)
+    }
+
+    /// Serves on a port of one's choice; 0 takes a free one.
+    pub(crate) fn start_at(folder: &Path, port: u16) -> Self {
         let mut process = Command::new(std::env::current_exe().unwrap())
             .args(["--exact", "crash::child", "--nocapture"])
             .env(FOLDER, folder)
+            .env(PORT, port.to_string())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()

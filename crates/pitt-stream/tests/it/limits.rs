@@ -1,13 +1,19 @@
 //! Hostile and broken clients harm nobody.
 
+use std::io::Write;
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
-use kafka_protocol::messages::{ApiVersionsRequest, MetadataRequest, ProduceRequest};
+use kafka_protocol::messages::txn_offset_commit_request::{
+    TxnOffsetCommitRequestPartition, TxnOffsetCommitRequestTopic,
+};
+use kafka_protocol::messages::{
+    ApiVersionsRequest, EndTxnRequest, MetadataRequest, ProduceRequest, TxnOffsetCommitRequest,
+};
 use pitt_stream::{Limits, Record, Server, StreamConfig, check_frame};
 use proptest::prelude::*;
 
-use crate::client::{Client, config, fetch, frame, server};
+use crate::client::{Client, batch, config, fetch, frame, name, server};
 
 fn limited(folder: &std::path::Path, limits: Limits) -> Server {
     Server::bind(StreamConfig {
@@ -167,7 +173,77 @@ fn good_frames() -> Vec<Vec<u8>> {
         frame(1, &metadata, 1),
         frame(9, &ProduceRequest::default(), 1),
         frame(3, &ApiVersionsRequest::default(), 1),
+        frame(3, &EndTxnRequest::default(), 1),
+        frame(3, &transaction_offsets(), 1),
+        frame(0, &transaction_offsets(), 1),
     ]
+}
+
+fn transaction_offsets() -> TxnOffsetCommitRequest {
+    let partition = TxnOffsetCommitRequestPartition::default().with_committed_metadata(None);
+    let topic = TxnOffsetCommitRequestTopic::default()
+        .with_name(name("t"))
+        .with_partitions(vec![partition]);
+    TxnOffsetCommitRequest::default().with_topics(vec![topic])
+}
+
+/// A long walk of changes, several to a frame, each time the same: what fuzzing does when it is run.
+#[test]
+fn a_hundred_thousand_mutations_are_read_without_harm() {
+    let (mut state, mut read) = (0x9e37_79b9_7f4a_7c15_u64, 0);
+    let mut random = |below: usize| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        usize::try_from(state % below as u64).unwrap()
+    };
+    let frames = good_frames();
+    for _ in 0..100_000 {
+        let mut bytes = frames[random(frames.len())].clone();
+        for _ in 0..=random(4) {
+            let at = random(bytes.len());
+            match random(4) {
+                0 => bytes[at] = [0, 1, 0x7f, 0x80, 0xff][random(5)],
+                1 => bytes[at] ^= 1 << random(8),
+                2 => bytes.insert(at, u8::try_from(random(256)).unwrap()),
+                _ => bytes.truncate(at + 1),
+            }
+        }
+        read += usize::from(check_frame(&bytes).is_ok());
+    }
+    assert!(read > 1_000, "only {read} were still requests");
+}
+
+#[test]
+fn two_thousand_connections_are_served_and_their_silence_costs_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let limits = Limits {
+        connections: 2_100,
+        ..Limits::default()
+    };
+    let server = limited(folder.path(), limits);
+    server.handle().create_topic("t", 1).unwrap();
+    let mut crowd = Vec::new();
+    for i in 0..1_900 {
+        // Both ends are in this process: as many as it may open.
+        let Ok(mut stream) = TcpStream::connect(server.address()) else {
+            println!("only {i} sockets could be opened");
+            break;
+        };
+        if i % 2 == 0 {
+            // Half a request, and never the rest.
+            stream.write_all(&[0, 0, 1, 0, 0]).unwrap();
+        }
+        crowd.push(stream);
+    }
+    assert!(crowd.len() >= 400, "{}", crowd.len());
+    wait_until(|| server.handle().connections() >= crowd.len());
+    let mut client = Client::connect(server.address());
+    assert_eq!(client.produce("t", 0, batch(3, None)).error_code, 0);
+    assert_eq!(client.fetch("t", 0, 0, 1_000).high_watermark, 3);
+    println!("{} connections", crowd.len());
+    drop(crowd);
+    wait_until(|| server.handle().connections() == 1);
 }
 
 #[test]
@@ -184,7 +260,7 @@ proptest! {
     }
 
     #[test]
-    fn changed_frames_are_read_without_harm(which in 0..6_usize, at: prop::sample::Index, byte: u8, cut: prop::sample::Index) {
+    fn changed_frames_are_read_without_harm(which in 0..9_usize, at: prop::sample::Index, byte: u8, cut: prop::sample::Index) {
         let mut bytes = good_frames().swap_remove(which);
         let i = at.index(bytes.len());
         bytes[i] = byte;

@@ -11,7 +11,10 @@
 
 mod client;
 mod crash;
+mod java;
 mod limits;
 mod protocol;
 mod python;
+mod rdkafka_client;
 mod signing;
+mod transactions;

@@ -7,8 +7,8 @@ use kafka_protocol::ResponseError;
 use kafka_protocol::messages::create_topics_request::CreatableTopic;
 use kafka_protocol::messages::list_offsets_request::{ListOffsetsPartition, ListOffsetsTopic};
 use kafka_protocol::messages::{
-    ApiVersionsRequest, CreateTopicsRequest, DeleteTopicsRequest, InitProducerIdRequest,
-    ListOffsetsRequest, MetadataRequest, ProduceRequest,
+    ApiVersionsRequest, CreateTopicsRequest, DeleteTopicsRequest, EndTxnRequest,
+    InitProducerIdRequest, ListOffsetsRequest, MetadataRequest, ProduceRequest,
 };
 use pitt_stream::{Record, Retention, Server, StreamConfig, StreamError, Writers};
 
@@ -35,7 +35,7 @@ fn says_which_versions_it_knows_even_to_newer_clients() {
     let server = server(folder.path());
     let mut client = Client::connect(server.address());
     let known = client.call(3, &ApiVersionsRequest::default());
-    assert_eq!((known.error_code, known.api_keys.len()), (0, 22));
+    assert_eq!((known.error_code, known.api_keys.len()), (0, 26));
     // Version 99 is answered in version 0, with an error and the list.
     client
         .send_raw(&[0, 0, 0, 10, 0, 18, 0, 99, 0, 0, 0, 1, 0, 0])
@@ -195,15 +195,71 @@ fn an_idempotent_producer_writes_nothing_twice_and_leaves_no_gap() {
     );
 }
 
+fn init(client: &mut Client, before: (i64, i16)) -> (i16, (i64, i16)) {
+    let request = InitProducerIdRequest::default()
+        .with_transactional_id(Some(name("x")))
+        .with_transaction_timeout_ms(60_000)
+        .with_producer_id(before.0.into())
+        .with_producer_epoch(before.1);
+    let answer = client.call(4, &request);
+    (
+        answer.error_code,
+        (answer.producer_id.0, answer.producer_epoch),
+    )
+}
+
 #[test]
-fn transactions_are_refused() {
+fn a_transactional_id_is_given_on_epoch_by_epoch() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = server(folder.path());
+    let mut client = Client::connect(server.address());
+    let (_, (id, first)) = init(&mut client, (-1, -1));
+    assert_eq!(init(&mut client, (id, first)), (0, (id, first + 1)));
+    // Asked again, because the answer was lost.
+    assert_eq!(init(&mut client, (id, first)), (0, (id, first + 1)));
+    assert_eq!(init(&mut client, (-1, -1)), (0, (id, first + 2)));
+    let fenced = ResponseError::ProducerFenced.code();
+    assert_eq!(init(&mut client, (id, first)).0, fenced);
+    server.shutdown();
+    let again = crate::client::server(folder.path());
+    let mut client = Client::connect(again.address());
+    assert_eq!(init(&mut client, (-1, -1)), (0, (id, first + 3)));
+}
+
+#[test]
+fn what_does_not_belong_to_an_open_transaction_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let server = server(folder.path());
     server.handle().create_topic("t", 1).unwrap();
     let mut client = Client::connect(server.address());
-    let request = InitProducerIdRequest::default().with_transactional_id(Some(name("x")));
-    let refused = ResponseError::TransactionalIdAuthorizationFailed.code();
-    assert_eq!(client.call(4, &request).error_code, refused);
+    let (_, (id, epoch)) = init(&mut client, (-1, -1));
+    let invalid = ResponseError::InvalidTxnState.code();
+    // As if it were no transaction's, and before its partition was added.
+    assert_eq!(
+        client.produce("t", 0, in_transaction(id, epoch)).error_code,
+        invalid
+    );
+    let end = EndTxnRequest::default()
+        .with_transactional_id(name("x"))
+        .with_producer_id(id.into())
+        .with_producer_epoch(epoch)
+        .with_committed(true);
+    assert_eq!(client.call(3, &end).error_code, invalid);
+    let stranger = end.with_producer_epoch(epoch + 1);
+    let fenced = ResponseError::ProducerFenced.code();
+    assert_eq!(client.call(3, &stranger).error_code, fenced);
+    let older = ResponseError::InvalidProducerEpoch.code();
+    assert_eq!(client.call(1, &stranger).error_code, older);
+    assert_eq!(server.handle().offsets("t", 0).unwrap(), (0, 0));
+}
+
+/// A batch of one record that says it belongs to a transaction.
+fn in_transaction(id: i64, epoch: i16) -> Bytes {
+    let mut batch = batch(1, Some((id, epoch, 0))).to_vec();
+    batch[22] |= 0x10;
+    let crc = crc32c::crc32c(&batch[21..]);
+    batch[17..21].copy_from_slice(&crc.to_be_bytes());
+    batch.into()
 }
 
 #[test]

@@ -74,6 +74,16 @@ fn confluent_kafka_does_everything() {
 }
 
 #[test]
+fn transactions_through_both_libraries() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = server(folder.path());
+    for topic in ["by-confluent", "by-kafka-python"] {
+        server.handle().create_topic(topic, 1).unwrap();
+    }
+    run("transactions", server.address(), &[]);
+}
+
+#[test]
 fn members_of_a_group_share_leave_and_die() {
     let folder = tempfile::tempdir().unwrap();
     let server = server(folder.path());
