@@ -23,6 +23,7 @@ pub mod filters;
 pub mod http;
 pub mod pipeline;
 pub mod plot;
+pub mod publish;
 pub mod screen;
 pub mod source;
 pub mod stored;

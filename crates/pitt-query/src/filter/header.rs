@@ -12,13 +12,18 @@ pub struct Header {
     pub owner: Option<String>,
     /// `-- survey:` whose alerts it reads; `None` for `any`.
     pub survey: Option<String>,
-    /// `-- output:` where its matches go, as the configuration names it.
+    /// `-- output:` the stream of its matches, several filters may share one; its name without. `none`: not published.
     pub output: Option<String>,
+    /// `-- topic:` under which they are published; without, the settings' prefix and the stream.
+    pub topic: Option<String>,
+    /// `-- format:` in which they are published, `json`, `avro` or `schemaless`; in place of the settings'.
+    pub format: Option<String>,
     /// All comments, in order, without their `--`: the physics and its source.
     pub comments: Vec<String>,
 }
 
-const KEYS: [&str; 4] = ["title", "owner", "survey", "output"];
+const KEYS: [&str; 6] = ["title", "owner", "survey", "output", "topic", "format"];
+const FORMATS: [&str; 3] = ["json", "avro", "schemaless"];
 
 /// A line of the header that cannot be used, from 1.
 pub(crate) struct HeaderFault {
@@ -58,6 +63,8 @@ impl Header {
             "title" => &mut self.title,
             "owner" => &mut self.owner,
             "output" => &mut self.output,
+            "topic" => &mut self.topic,
+            "format" => &mut self.format,
             "survey" => &mut self.survey,
             other if other.contains(' ') => return Ok(()),
             other => {
@@ -71,6 +78,11 @@ impl Header {
         };
         if slot.is_some() {
             return Err(format!("`{key}:` is given twice (keep one)"));
+        }
+        if key == "format" && !FORMATS.contains(&value.as_str()) {
+            return Err(format!(
+                "format `{value}` is unknown (write `json`, `avro` or `schemaless`)"
+            ));
         }
         if key != "survey" {
             *slot = Some(value);

@@ -22,6 +22,7 @@ pub use work::DecodeAndFilter;
 use crate::config::Settings;
 use crate::filters::{self, Refused};
 use crate::pipeline::{self, BatchLimits, Counters, Stop, Worker};
+use crate::publish::Publishing;
 use crate::source::{Outlet, Positions, SourceError, SourceReport};
 
 /// An open archive with its one writer, and compiled filters.
@@ -32,6 +33,7 @@ pub struct Broker {
     schemas: SchemaStore,
     limits: BatchLimits,
     workers: usize,
+    settings: Settings,
 }
 
 impl Broker {
@@ -63,6 +65,7 @@ impl Broker {
             filters: Arc::new(filters),
             limits: BatchLimits::from(&settings.pipeline),
             workers,
+            settings: settings.clone(),
         })
     }
 
@@ -122,8 +125,18 @@ impl Broker {
                 Box::new(worker.timed(counters))
             })
             .collect();
+        let publishing = Publishing::start(
+            &self.settings,
+            &self.archive,
+            &self.filters,
+            &self.schemas,
+            counters,
+        )?;
         let mut store = ArchiveStore::new(self.archive, self.writer, &self.filters).timed(counters);
-        pipeline::run(
+        if let Some(publishing) = &publishing {
+            store = store.heard_by(publishing.listener());
+        }
+        let report = pipeline::run(
             source,
             workers,
             &mut store,
@@ -131,7 +144,12 @@ impl Broker {
             counters,
             stop,
             observe,
-        )
+        );
+        // The last commit is done: what it brought is published too.
+        if let Some(publishing) = publishing {
+            publishing.finish();
+        }
+        report
     }
 }
 
@@ -196,7 +214,7 @@ pub fn open_archive(settings: &Settings, create: bool) -> Result<Archive> {
         commit_every: Duration::from_secs_f64(settings.commit.every_s),
         commit_bytes: settings.commit.every_mb << 20,
         // Programs of one consumer group share an archive.
-        claims: create && !settings.kafka.is_empty(),
+        claims: create && (!settings.kafka.is_empty() || settings.output.is_on()),
         ..ArchiveOptions::default()
     };
     Archive::open(&settings.archive, options)

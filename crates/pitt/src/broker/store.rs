@@ -14,6 +14,7 @@ use pitt_query::FilterSet;
 use super::switches::{OffList, Switches};
 use crate::filters;
 use crate::pipeline::{Counters, Hit, Stage, Store};
+use crate::publish::MatchListener;
 
 /// Writes to an archive, and counts what it took.
 pub struct ArchiveStore {
@@ -26,6 +27,8 @@ pub struct ArchiveStore {
     seen: HashSet<(Arc<str>, i64, usize)>,
     /// Where the times of commits are counted.
     counters: Option<Arc<Counters>>,
+    /// Who hears of matches once the archive has claimed them.
+    listener: Option<Box<dyn MatchListener>>,
 }
 
 impl ArchiveStore {
@@ -41,7 +44,14 @@ impl ArchiveStore {
             switches,
             seen: HashSet::new(),
             counters: None,
+            listener: None,
         }
+    }
+
+    /// Tells somebody of matches once the archive has claimed them.
+    pub fn heard_by(mut self, listener: Box<dyn MatchListener>) -> Self {
+        self.listener = Some(listener);
+        self
     }
 
     /// Counts the time of each commit.
@@ -92,9 +102,14 @@ impl Store for ArchiveStore {
         counters: &Counters,
     ) -> Result<()> {
         let hits = &*self.switches.pass(packets, decoded, hits)?;
-        let matches: Vec<Match> = hits
+        let mut taken: Vec<(&Hit, u32)> = hits
             .iter()
             .flat_map(|hit| hit.rows.iter().map(move |row| (hit, *row)))
+            .collect();
+        // An alert's matches follow each other: whoever publishes them reads its packet once.
+        taken.sort_by_key(|(hit, row)| (hit.batch, *row));
+        let matches: Vec<Match> = taken
+            .into_iter()
             .filter_map(|(hit, row)| {
                 let batch = &decoded.batches[hit.batch];
                 let (filter, version) = self.filters[hit.filter].clone();
@@ -108,6 +123,9 @@ impl Store for ArchiveStore {
             })
             .collect();
         let report = self.writer.append(packets, decoded, &matches)?;
+        if let Some(listener) = &mut self.listener {
+            listener.matched(packets, decoded, &matches, &report.matches);
+        }
         counters.stored.add(report.stored);
         counters.duplicates.add(report.duplicates);
         counters.quarantined.add(report.quarantined);

@@ -176,7 +176,10 @@ impl HttpSettings {
     }
 
     fn is_allowed(&self) -> bool {
-        self.allow_remote || self.address().is_none_or(|address| address.ip().is_loopback())
+        self.allow_remote
+            || self
+                .address()
+                .is_none_or(|address| address.ip().is_loopback())
     }
 }
 
