@@ -99,6 +99,8 @@ public class Everything {
                 producer.beginTransaction();
                 for (int i = 0; i < 50; i++) producer.send(new ProducerRecord<>("out", i % 2, "k", new byte[] {(byte) round}));
                 producer.sendOffsetsToTransaction(Map.of(partition, new OffsetAndMetadata(round + 1)), worker.groupMetadata());
+                // An abort drops what was not sent yet.
+                producer.flush();
                 if (round % 2 == 0) producer.commitTransaction(); else producer.abortTransaction();
             }
             check(worker.committed(Set.of(partition)).get(partition).offset() == 3, "offsets of the last commit");
