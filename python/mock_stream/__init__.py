@@ -10,7 +10,9 @@ Alerts are kept in the archive that the ``pitt`` command uses: ``./pitt-data``, 
 
 from __future__ import annotations
 
+import gc
 import itertools
+import sys
 import warnings
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -124,7 +126,9 @@ def prime_alerts(
 ) -> int:
     """Sends alerts into a topic of a stream, as ZTF sends them, and waits until they are delivered.
 
-    The stream is ``pitt stream --topic ztf-stream``, or Apache Kafka.
+    The stream is ``pitt stream --topic ztf-stream``, or Apache Kafka. Consumers of kafka-python that this process has made
+    for the topic before, and not read from yet, begin in front of these alerts; by themselves they would begin behind
+    them, since a consumer finds its place when it first reads.
 
     Parameters
     ----------
@@ -147,15 +151,35 @@ def prime_alerts(
     """
     packets = iter_alerts(max_alerts, raw=True)
     addresses = servers if isinstance(servers, str) else ",".join(servers)
+    try:
+        _native.ensure_topic(addresses, topic, timeout_s)
+        _let_consumers_begin(topic)
+    except StreamError as error:
+        raise StreamError(
+            f"no topic {topic} at {addresses}: {error} (is a stream running there? `pitt stream --topic {topic}` opens one)"
+        ) from None
     delivered, failed = _native.send(addresses, topic, packets, timeout_s)
     if failed:
         raise StreamError(
             f"{len(failed)} of {delivered + len(failed)} alerts were not delivered to {topic} at {addresses}: {failed[0]} "
-            "(is a stream running there? `pitt stream --topic ztf-stream` opens one)"
+            f"(is a stream running there? `pitt stream --topic {topic}` opens one)"
         )
     if not quiet:
         print(f"{delivered} alerts in topic {topic} at {addresses}")
     return delivered
+
+
+def _let_consumers_begin(topic: str) -> None:
+    """Has consumers without a group, which were made and not read from, find their place in the topic now."""
+    kafka = sys.modules.get("kafka")
+    kind = getattr(kafka, "KafkaConsumer", None)
+    if kind is None:
+        return
+    for consumer in [found for found in gc.get_objects() if type(found) is kind]:
+        if consumer.config["group_id"] is None and topic in (consumer.subscription() or ()):
+            consumer.partitions_for_topic(topic)
+            for partition in consumer.assignment():
+                consumer.position(partition, timeout_ms=5000)
 
 
 def _archive() -> Archive | None:

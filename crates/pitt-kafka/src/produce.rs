@@ -4,7 +4,8 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use rdkafka::client::ClientContext;
+use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::client::{ClientContext, DefaultClientContext};
 use rdkafka::error::{KafkaError as Error, RDKafkaErrorCode as Code};
 use rdkafka::message::DeliveryResult;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _, ProducerContext};
@@ -94,6 +95,36 @@ pub fn send(
     }
     let sent = lock(&producer.context().sent).clone();
     Ok(sent)
+}
+
+/// Makes sure that a topic is there: one partition and the cluster's usual replication, if it has to be made.
+///
+/// # Errors
+/// The settings are wrong. What the cluster says against it is a text.
+pub fn ensure_topic(
+    access: &Access,
+    topic: &str,
+    patience: Duration,
+) -> Result<Result<(), String>, KafkaError> {
+    access.check()?;
+    let mut config = access.client();
+    access.apply_settings(&mut config, &[])?;
+    let admin: AdminClient<DefaultClientContext> =
+        config.create().map_err(|source| KafkaError::Client {
+            what: format!("a client for {topic}"),
+            source,
+        })?;
+    let options = AdminOptions::new()
+        .request_timeout(Some(patience))
+        .operation_timeout(Some(patience));
+    let new = NewTopic::new(topic, 1, TopicReplication::Fixed(-1));
+    let made = futures_executor::block_on(admin.create_topics([&new], &options));
+    Ok(match made.as_deref() {
+        Ok([Ok(_) | Err((_, Code::TopicAlreadyExists))]) => Ok(()),
+        Ok([Err((_, code))]) => Err(code.to_string()),
+        Ok(_) => Err("the cluster did not answer for it".to_owned()),
+        Err(error) => Err(error.to_string()),
+    })
 }
 
 /// Queues one message, waiting while the queue is full.

@@ -3,9 +3,9 @@
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Float32Type, Float64Type, Int8Type, Int32Type, Int64Type};
 use arrow_array::{Array, RecordBatch};
-use arrow_schema::DataType;
+use arrow_schema::{DataType, Field};
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyDict, PyList};
+use pyo3::types::{PyBytes, PyDate, PyDateTime, PyDelta, PyDict, PyList, PyTzInfo};
 
 use crate::errors::DecodeError;
 
@@ -19,9 +19,51 @@ pub(crate) fn row<'py>(
     let dict = PyDict::new(py);
     let schema = records.schema_ref();
     for (field, column) in schema.fields().iter().zip(records.columns()).take(columns) {
-        dict.set_item(field.name(), value(py, column, row)?)?;
+        dict.set_item(field.name(), field_value(py, field, column, row)?)?;
     }
     Ok(dict)
+}
+
+/// A field's value: a time where Avro's logical type says so, as fastavro gives it.
+fn field_value<'py>(
+    py: Python<'py>,
+    field: &Field,
+    column: &dyn Array,
+    row: usize,
+) -> PyResult<Bound<'py, PyAny>> {
+    let value = value(py, column, row)?;
+    let logical = field.metadata().get("avro.logicalType");
+    let microseconds = match logical.map(String::as_str) {
+        _ if value.is_none() => return Ok(value),
+        Some("timestamp-millis") => value.extract::<i64>()?.saturating_mul(1000),
+        Some("timestamp-micros") => value.extract::<i64>()?,
+        Some("date") => {
+            let first = PyDate::new(py, 1970, 1, 1)?;
+            return first.call_method1(
+                "__add__",
+                (PyDelta::new(py, value.extract()?, 0, 0, true)?,),
+            );
+        }
+        _ => return Ok(value),
+    };
+    let first = PyDateTime::new(
+        py,
+        1970,
+        1,
+        1,
+        0,
+        0,
+        0,
+        0,
+        Some(&PyTzInfo::utc(py)?.to_owned()),
+    )?;
+    let (days, rest) = (
+        microseconds.div_euclid(86_400_000_000),
+        microseconds.rem_euclid(86_400_000_000),
+    );
+    let (seconds, rest) = (rest / 1_000_000, rest % 1_000_000);
+    let after = PyDelta::new(py, i32::try_from(days)?, seconds as i32, rest as i32, true)?;
+    first.call_method1("__add__", (after,))
 }
 
 /// One value: `None`, `bool`, `int`, `float`, `str`, `bytes`, `list` or `dict`.
@@ -64,7 +106,7 @@ pub(crate) fn value<'py>(
         DataType::Struct(fields) => {
             let dict = PyDict::new(py);
             for (field, column) in fields.iter().zip(column.as_struct().columns()) {
-                dict.set_item(field.name(), value(py, column, row)?)?;
+                dict.set_item(field.name(), field_value(py, field, column, row)?)?;
             }
             dict.into_any()
         }

@@ -27,6 +27,7 @@ fn _native(py: Python<'_>, module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(stamps::planes, module)?)?;
     module.add_function(wrap_pyfunction!(nights::download, module)?)?;
     module.add_function(wrap_pyfunction!(nights::releases, module)?)?;
+    module.add_function(wrap_pyfunction!(produce::ensure_topic, module)?)?;
     module.add_function(wrap_pyfunction!(produce::send, module)?)?;
     errors::register(py, module)
 }

@@ -8,7 +8,25 @@ use pitt_kafka::produce;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
-use crate::errors;
+use crate::errors::{self, StreamError};
+
+/// Makes sure that a topic is there.
+#[pyfunction]
+#[pyo3(signature = (servers, topic, timeout_s=30.0))]
+pub(crate) fn ensure_topic(
+    py: Python<'_>,
+    servers: String,
+    topic: &str,
+    timeout_s: f64,
+) -> PyResult<()> {
+    let access = Access {
+        servers,
+        ..Access::default()
+    };
+    let patience = Duration::try_from_secs_f64(timeout_s).unwrap_or(Duration::from_secs(30));
+    let made = py.detach(|| produce::ensure_topic(&access, topic, patience));
+    made.map_err(errors::stream)?.map_err(StreamError::new_err)
+}
 
 /// Sends each packet of an iterator as a message and waits until all are delivered; gives the number delivered, and
 /// what became of the others.
