@@ -153,7 +153,7 @@ def disk_full(ground: Ground, size: Size, draw: random.Random) -> Reckoning:
 def slow_sink(ground: Ground, size: Size, draw: random.Random) -> Reckoning:
     """The cluster that is published to stands still most of the time."""
     with node.Kafka(ground.folder / "sink") as sink:
-        course = ground.run("slow-sink", output=sink.servers)
+        course = ground.run("slow-sink", sink.servers)
         course.broker.start()
         sending = Sending(course.sender, size.alerts, size.seconds)
         step = size.seconds / size.times

@@ -22,8 +22,6 @@ class Stream:
     """`pitt stream` as a process, with what a test asks of a `node.Kafka`."""
 
     kind = "pitt stream"
-    # Whether producers may use transactions.
-    transactions = False
 
     def __init__(self, folder: pathlib.Path, secure: bool = False):
         self.folder = pathlib.Path(folder)
@@ -134,12 +132,12 @@ class Ground:
             one.result(60)
         return topic
 
-    def run(self, name: str, output: str | None = None, **changes) -> Course:
+    def run(self, name: str, sink: str | None = None, **changes) -> Course:
         """An input topic `<name>`, an output topic, a broker from one to the other, a sender and a tally.
 
-        `changes` are settings; `poison` and `alerts` are the sender's.
+        `sink` is another cluster to publish to. `changes` are settings; `poison` and `alerts` are the sender's.
         """
-        return Course(self, name, output or self.stream.servers, changes)
+        return Course(self, name, sink or self.stream.servers, changes)
 
     def settings(self, name: str, output: str, changes: dict) -> Settings:
         """Settings of a broker that reads `<name>` and publishes to `<name>-real`. `changes` go over them."""
@@ -150,8 +148,7 @@ class Ground:
         } | changes.pop("kafka", {})
         tables = {
             "commit": {"every_s": 0.5},
-            "output": {"servers": output, "prefix": f"{name}-", "format": "json",
-                       "transactions": getattr(self.stream, "transactions", True)},
+            "output": {"servers": output, "prefix": f"{name}-", "format": "json"},
             "http": {"listen": ""},
         }
         for table, values in tables.items():

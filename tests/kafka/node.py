@@ -117,7 +117,6 @@ class Kafka:
     """One node. Its ports and its folder stay the same through `kill` and `start`."""
 
     kind = "Apache Kafka"
-    transactions = True
 
     def __init__(self, folder: pathlib.Path, secure: bool = False, heap_mb: int = 512,
                  for_speed: bool = False, extra: dict | None = None):

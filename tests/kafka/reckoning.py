@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass
 import confluent_kafka as ck
 from alerts import Sent
 from deltalake import DeltaTable
+from deltalake.exceptions import TableNotFoundError
 
 
 @dataclass
@@ -41,9 +42,10 @@ class Reckoning:
 
 def received(archive: pathlib.Path) -> int:
     """Messages that the archive has taken for good: rows of `packets`. 0 before the first commit."""
-    if not (archive / "packets" / "_delta_log").is_dir():
+    try:
+        actions = DeltaTable(str(archive / "packets")).get_add_actions(flatten=True)
+    except TableNotFoundError:
         return 0
-    actions = DeltaTable(str(archive / "packets")).get_add_actions(flatten=True)
     return sum(actions.column("num_records").to_pylist())
 
 
