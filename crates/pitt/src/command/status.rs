@@ -68,7 +68,11 @@ impl View {
 
     fn of(archive: &str, all: Vec<Status>, now_us: i64) -> Self {
         let running = |run: &Status| run.state == RunState::Running && !run.is_stale(now_us);
-        let newest_start = all.iter().filter(|run| running(run)).map(|run| run.started_us).max();
+        let newest_start = all
+            .iter()
+            .filter(|run| running(run))
+            .map(|run| run.started_us)
+            .max();
         let last_written = all.iter().map(|run| run.written_us).max();
         let mut runs: Vec<Status> = all
             .into_iter()
@@ -120,7 +124,11 @@ impl View {
             ));
         }
         if let Some((free, all)) = self.runs.iter().find_map(|run| run.disk) {
-            text.push_str(&format!("Disk:    {} free of {}\n", bytes(free), bytes(all)));
+            text.push_str(&format!(
+                "Disk:    {} free of {}\n",
+                bytes(free),
+                bytes(all)
+            ));
         }
         text.push('\n');
         if self.troubles.is_empty() {
@@ -217,7 +225,9 @@ impl View {
                 input.state.clone(),
                 self.since(input.since_us),
                 input.messages.map_or("–".into(), count),
-                input.lag().map_or("–".into(), |lag| count(lag.unsigned_abs())),
+                input
+                    .lag()
+                    .map_or("–".into(), |lag| count(lag.unsigned_abs())),
             ]);
         }
         let mut text = String::from("\n");
@@ -225,7 +235,12 @@ impl View {
         for input in inputs {
             // What is wrong now stands below all else.
             if let (true, Some(last)) = (input.is_up(), &input.last_error) {
-                let said = format!("{}: last error {}: {}", input.name, utc(last.since_us), last.text);
+                let said = format!(
+                    "{}: last error {}: {}",
+                    input.name,
+                    utc(last.since_us),
+                    last.text
+                );
                 text.push_str(&wrapped("    ", &said));
             }
             if input.expired > 0 {
@@ -297,8 +312,8 @@ fn stages(run: &Status) -> String {
     let mut text = String::new();
     for (stage, words) in named {
         if let Some(times) = run.stages.get(stage) {
-            let [p50, p99, p999] = [times.p50_ms, times.p99_ms, times.p999_ms]
-                .map(|time| milliseconds(Some(time)));
+            let [p50, p99, p999] =
+                [times.p50_ms, times.p99_ms, times.p999_ms].map(|time| milliseconds(Some(time)));
             text.push_str(&format!(
                 "  {p50:>13} {words}, p50; p99 {p99}, p99.9 {p999}\n"
             ));
@@ -365,4 +380,86 @@ fn wrapped(lead: &str, text: &str) -> String {
     }
     out.push('\n');
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A document as another process has written it, with changes.
+    fn run(changes: serde_json::Value) -> Status {
+        let mut document = json!({
+            "format": 1, "version": "0.1.0", "pid": 4711, "host": "summit", "lane": 0, "state": "running", "error": null,
+            "started_us": 1_000_000_000_000_000i64, "written_us": 1_000_000_300_000_000i64, "url": "http://127.0.0.1:8080",
+            "counts": {"received": 1_234_567, "bytes": 0, "stored": 1_230_000, "duplicates": 4_000, "quarantined": 567,
+                "reasons": {"bad_data": 500, "unknown_schema": 67}},
+            "rate": {"alerts_per_s": 412.3, "bytes_per_s": 24.5e6, "alerts_per_s_1m": 398.0},
+            "stages": {"match": {"count": 1, "p50_ms": 38.0, "p99_ms": 210.0, "p999_ms": 1234.0}},
+            "filters": [
+                {"name": "young_supernova_candidates", "version": "1", "matches": 12, "delivered": 11, "switched_off": null},
+                {"name": "bright", "version": "1", "matches": 3456, "delivered": 3456, "switched_off": null},
+            ],
+            "inputs": [
+                {"name": "ztf", "kind": "kafka", "state": "reading", "since_us": 1_000_000_000_000_000i64, "troubles": [],
+                    "last_error": {"text": "no broker answers", "since_us": 1_000_000_100_000_000i64},
+                    "messages": 1_234_567, "expired": 3,
+                    "partitions": [{"topic": "ztf_20260101_programid1", "partition": 0, "next": 9, "lag": 1500},
+                        {"topic": "ztf_20260101_programid1", "partition": 1, "next": 9, "lag": null}]},
+            ],
+            "output": {"servers": "kafka.example.org:9092", "state": "publishing", "since_us": 1_000_000_000_000_000i64,
+                "troubles": [], "last_error": null, "behind": 7},
+            "archive": {"records": 0, "alerts": 5_000_000, "matches": 12_345, "quarantined": 678, "bytes": 120_300_000_000u64, "counted_us": 0},
+            "disk": [45_200_000_000u64, 100_000_000_000u64],
+            "memory": {"now_bytes": 512_000_000, "most_bytes": 640_000_000},
+        });
+        for (key, value) in changes.as_object().unwrap() {
+            document[key] = value.clone();
+        }
+        serde_json::from_value(document).unwrap()
+    }
+
+    const NOW: i64 = 1_000_000_301_000_000;
+
+    #[test]
+    fn everything_fits_eighty_columns() {
+        let text = View::of("pitt-data", vec![run(json!({}))], NOW).text();
+        assert!(text.lines().all(|line| line.chars().count() <= WIDTH));
+        insta::assert_snapshot!(text, @"");
+    }
+
+    #[test]
+    fn what_is_wrong_stands_last_and_is_wrapped() {
+        let trouble = "no broker answers at kafka.example.org:9092: connection refused (check `servers`, and that the cluster runs)";
+        let down = json!({"inputs": [{"name": "lsst", "kind": "kafka", "state": "waiting", "since_us": 1_000_000_181_000_000i64,
+            "troubles": [{"text": trouble, "since_us": 1_000_000_181_000_000i64}], "last_error": null, "messages": 0,
+            "expired": 0, "partitions": []}],
+            "output": null, "filters": [], "disk": [900_000_000u64, 100_000_000_000u64]});
+        let view = View::of("pitt-data", vec![run(down)], NOW);
+        assert_eq!(view.troubles.len(), 2);
+        let text = view.text();
+        assert!(text.lines().all(|line| line.chars().count() <= WIDTH));
+        insta::assert_snapshot!(text, @"");
+    }
+
+    #[test]
+    fn the_dead_are_told_of_until_a_later_process_runs() {
+        let dead = || run(json!({"lane": 1, "pid": 1, "written_us": 1_000_000_100_000_000i64}));
+        let elder = run(json!({}));
+        let view = View::of("a", vec![elder, dead()], NOW);
+        assert_eq!(
+            view.troubles,
+            ["process 1 of lane 1 died, hangs or was paused at 2001-09-09 01:48:20"]
+        );
+        let younger = run(json!({"started_us": 1_000_000_200_000_000i64}));
+        let view = View::of("a", vec![younger, dead()], NOW);
+        assert_eq!((view.troubles.len(), view.runs.len()), (0, 1));
+        let ended = run(json!({"state": "ended"}));
+        assert!(View::of("a", vec![ended], NOW).troubles.is_empty());
+        let failed = run(json!({"state": "failed", "error": "disk full"}));
+        assert_eq!(View::of("a", vec![failed], NOW).troubles, ["disk full"]);
+        assert_eq!(
+            View::of("a", vec![], NOW).troubles,
+            ["no broker has run into this archive yet"]
+        );
+    }
 }

@@ -29,8 +29,15 @@ impl Watched {
             broker.filters(),
             &counters,
         ));
+        if config.settings.output.is_on() {
+            telemetry.watch_output(&config.settings.output.servers);
+        }
         let archive = telemetry.clone();
-        let stored = move || archive.open_archive().map_or_else(Vec::new, |open| open.schemas());
+        let stored = move || {
+            archive
+                .open_archive()
+                .map_or_else(Vec::new, |open| open.schemas())
+        };
         let site = Site {
             telemetry: telemetry.clone(),
             schemas: Arc::new(Catalogue::new(
@@ -126,7 +133,9 @@ fn avro_topics(output: &OutputSettings, broker: &Broker) -> BTreeMap<String, Sur
             Some(survey) => Surveys::These(vec![survey.clone()]),
             None => Surveys::All,
         };
-        let all = topics.remove(&topic).map_or(more.clone(), |known| known.with(more));
+        let all = topics
+            .remove(&topic)
+            .map_or(more.clone(), |known| known.with(more));
         topics.insert(topic, all);
     }
     if output.is_on() && output.relay == "raw" {

@@ -101,7 +101,12 @@ impl Port {
         let thread = std::thread::Builder::new()
             .name("pitt-http".into())
             .spawn(move || {
-                runtime.block_on(server::serve(listener, routes::router(site), limits, stopped));
+                runtime.block_on(server::serve(
+                    listener,
+                    routes::router(site),
+                    limits,
+                    stopped,
+                ));
                 // A question to the archive that hangs must not hold up the end of the program.
                 runtime.shutdown_background();
             })

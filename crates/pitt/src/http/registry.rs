@@ -229,9 +229,8 @@ async fn ask(
 
 /// The parts of the path, decoded.
 fn parts<T>(asked: Asked<T>) -> Result<T, Refusal> {
-    let Path(parts) = asked.map_err(|rejection| {
-        Refusal::new(StatusCode::BAD_REQUEST, 400, rejection.body_text())
-    })?;
+    let Path(parts) = asked
+        .map_err(|rejection| Refusal::new(StatusCode::BAD_REQUEST, 400, rejection.body_text()))?;
     Ok(parts)
 }
 
@@ -284,12 +283,11 @@ async fn schema_subjects(State(catalogue): State<Arc<Catalogue>>, id: Asked<Stri
     .await
 }
 
-async fn subjects(
-    State(catalogue): State<Arc<Catalogue>>,
-    RawQuery(query): RawQuery,
-) -> Outcome {
+async fn subjects(State(catalogue): State<Arc<Catalogue>>, RawQuery(query): RawQuery) -> Outcome {
     let query = query.unwrap_or_default();
-    let prefix = query.split('&').find_map(|pair| pair.strip_prefix("subjectPrefix="));
+    let prefix = query
+        .split('&')
+        .find_map(|pair| pair.strip_prefix("subjectPrefix="));
     let prefix = prefix.unwrap_or_default().to_owned();
     ask(catalogue, move |catalogue| {
         let names = catalogue.subjects().into_keys();
@@ -299,10 +297,7 @@ async fn subjects(
     .await
 }
 
-fn subject(
-    catalogue: &Catalogue,
-    name: &str,
-) -> Result<BTreeMap<u32, Arc<WriterSchema>>, Refusal> {
+fn subject(catalogue: &Catalogue, name: &str) -> Result<BTreeMap<u32, Arc<WriterSchema>>, Refusal> {
     let found = catalogue.subjects().remove(name);
     found.ok_or_else(|| Refusal::no_subject(name))
 }
@@ -348,7 +343,8 @@ async fn version(
     let (name, version) = parts(asked)?;
     ask(catalogue, move |catalogue| {
         let (number, schema) = one_version(catalogue, &name, &version)?;
-        let body = json!({"subject": name, "version": number, "id": number, "schema": schema.json()});
+        let body =
+            json!({"subject": name, "version": number, "id": number, "schema": schema.json()});
         Ok(answer(&body))
     })
     .await

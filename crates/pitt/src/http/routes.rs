@@ -15,10 +15,19 @@ use crate::telemetry::{Telemetry, metrics};
 /// What there is, for people.
 const PLACES: [(&str, &str); 5] = [
     ("/healthz", "whether the broker runs, and what is wrong"),
-    ("/status", "what it is doing, as JSON; `pitt status` prints it for people"),
+    (
+        "/status",
+        "what it is doing, as JSON; `pitt status` prints it for people",
+    ),
     ("/metrics", "the same for Prometheus"),
-    ("/subjects", "schemas of what is published, as a Confluent registry"),
-    ("/subjects/ztf-value/versions/latest", "one of them, once ZTF alerts have come"),
+    (
+        "/subjects",
+        "schemas of what is published, as a Confluent registry",
+    ),
+    (
+        "/subjects/ztf-value/versions/latest",
+        "one of them, once ZTF alerts have come",
+    ),
 ];
 
 /// All routes.
@@ -36,7 +45,8 @@ pub(super) fn router(site: Site) -> Router {
 /// An error as RFC 9457 has it.
 pub(super) fn problem(status: StatusCode, detail: &str) -> impl IntoResponse + use<> {
     let title = status.canonical_reason().unwrap_or("error");
-    let body = json!({"type": "about:blank", "title": title, "status": status.as_u16(), "detail": detail});
+    let body =
+        json!({"type": "about:blank", "title": title, "status": status.as_u16(), "detail": detail});
     let kind = [(header::CONTENT_TYPE, "application/problem+json")];
     (status, kind, body.to_string())
 }
@@ -48,16 +58,17 @@ async fn nothing_here(uri: Uri) -> Response {
 }
 
 async fn index(State(telemetry): State<Arc<Telemetry>>, headers: HeaderMap) -> Response {
-    let accept = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok());
+    let accept = headers
+        .get(header::ACCEPT)
+        .and_then(|value| value.to_str().ok());
     let title = format!("Pitt Broker {}", env!("CARGO_PKG_VERSION"));
     let archive = telemetry.archive().display().to_string();
     if !accept.is_some_and(|accept| accept.contains("text/html")) {
         let lines = PLACES.map(|(path, what)| format!("{path:<38}{what}\n"));
         return format!("{title}\n\narchive: {archive}\n\n{}", lines.concat()).into_response();
     }
-    let rows = PLACES.map(|(path, what)| {
-        format!("<tr><td><a href=\"{path}\">{path}</a><td>{what}\n")
-    });
+    let rows =
+        PLACES.map(|(path, what)| format!("<tr><td><a href=\"{path}\">{path}</a><td>{what}\n"));
     let page = format!(
         "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><title>{title}</title>\
          <meta name=\"viewport\" content=\"width=device-width\">\
@@ -71,7 +82,10 @@ async fn index(State(telemetry): State<Arc<Telemetry>>, headers: HeaderMap) -> R
 }
 
 fn escaped(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
+    text.replace('&', "&amp;")
+        .replace('<', "&lt;")
+        .replace('>', "&gt;")
+        .replace('"', "&quot;")
 }
 
 /// Takes a look at the run where waiting for its parts does no harm.
@@ -87,7 +101,11 @@ async fn look(
 }
 
 fn json(body: &serde_json::Value) -> Response {
-    ([(header::CONTENT_TYPE, "application/json")], body.to_string()).into_response()
+    (
+        [(header::CONTENT_TYPE, "application/json")],
+        body.to_string(),
+    )
+        .into_response()
 }
 
 async fn healthz(State(telemetry): State<Arc<Telemetry>>) -> Response {

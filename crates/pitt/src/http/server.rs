@@ -308,8 +308,20 @@ mod tests {
 
     #[test]
     fn only_this_machine_is_here() {
-        let good = ["localhost", "LOCALHOST:8080", "127.0.0.1:8080", "[::1]:80", "10.1.2.3"];
-        let bad = ["example.org", "localhost.evil.org:8080", "127.0.0.1.nip.io", "", "a b"];
+        let good = [
+            "localhost",
+            "LOCALHOST:8080",
+            "127.0.0.1:8080",
+            "[::1]:80",
+            "10.1.2.3",
+        ];
+        let bad = [
+            "example.org",
+            "localhost.evil.org:8080",
+            "127.0.0.1.nip.io",
+            "",
+            "a b",
+        ];
         let here = |host: &&str| is_here(&HeaderValue::from_str(host).unwrap());
         assert!(good.iter().all(here));
         assert!(!bad.iter().any(here));

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use pitt_alert::{Reason, Rejected};
 
 use super::latency::Latency;
+use crate::publish::Health;
 
 /// One number that threads add to.
 #[derive(Debug, Default)]
@@ -105,6 +106,8 @@ pub struct Counters {
     matches: Vec<Counter>,
     /// Matches that the output has acknowledged, likewise.
     delivered: Vec<Counter>,
+    /// How publishing goes.
+    pub output: Health,
 }
 
 impl Counters {

@@ -113,7 +113,10 @@ impl Live {
             .push((now, counters.received.get(), counters.bytes.get()));
         self.recent
             .retain(|(time, ..)| now.duration_since(*time) <= RATE_SPAN);
-        let inputs = self.telemetry.as_ref().map_or_else(Vec::new, |all| all.inputs());
+        let inputs = self
+            .telemetry
+            .as_ref()
+            .map_or_else(Vec::new, |all| all.inputs());
         let mut standing = standing();
         let text = if self.terminal {
             self.picture(counters, &inputs, &mut standing)
@@ -219,7 +222,10 @@ impl Live {
             if let Some(trouble) = input.troubles.first() {
                 let said: String = trouble.text.chars().take(TROUBLE_WIDTH).collect();
                 let state = &input.state;
-                text.push_str(&format!("  \x1b[33m{} {state}\x1b[0m: {said}\n", input.name));
+                text.push_str(&format!(
+                    "  \x1b[33m{} {state}\x1b[0m: {said}\n",
+                    input.name
+                ));
             }
         }
         if !self.filters.is_empty() {

@@ -28,9 +28,17 @@ pub fn text(telemetry: &Telemetry) -> String {
     if let Some(output) = &status.output {
         self::output(&mut page, output);
     }
-    page.family("pitt_stage_seconds", "histogram", "Time that an alert, or its batch, spends in a stage.");
+    page.family(
+        "pitt_stage_seconds",
+        "histogram",
+        "Time that an alert, or its batch, spends in a stage.",
+    );
     for stage in Stage::ALL {
-        page.histogram("pitt_stage_seconds", ("stage", stage.as_str()), telemetry.counters().stage(stage));
+        page.histogram(
+            "pitt_stage_seconds",
+            ("stage", stage.as_str()),
+            telemetry.counters().stage(stage),
+        );
     }
     archive(&mut page, &status);
     process(&mut page, &status);
@@ -39,15 +47,38 @@ pub fn text(telemetry: &Telemetry) -> String {
 
 fn counts(page: &mut Page, status: &Status) {
     let counts = &status.counts;
-    page.family("pitt_received_total", "counter", "Packets handed out by a source.");
+    page.family(
+        "pitt_received_total",
+        "counter",
+        "Packets handed out by a source.",
+    );
     for input in &status.inputs {
         let messages = input.messages.unwrap_or(0);
         page.line("pitt_received_total", &[("source", &input.name)], messages);
     }
-    page.one("pitt_received_bytes_total", "counter", "Bytes of the packets received.", counts.bytes);
-    page.one("pitt_stored_total", "counter", "Alerts stored.", counts.stored);
-    page.one("pitt_duplicates_total", "counter", "Alerts that were stored before.", counts.duplicates);
-    page.family("pitt_quarantined_total", "counter", "Records that could not be read.");
+    page.one(
+        "pitt_received_bytes_total",
+        "counter",
+        "Bytes of the packets received.",
+        counts.bytes,
+    );
+    page.one(
+        "pitt_stored_total",
+        "counter",
+        "Alerts stored.",
+        counts.stored,
+    );
+    page.one(
+        "pitt_duplicates_total",
+        "counter",
+        "Alerts that were stored before.",
+        counts.duplicates,
+    );
+    page.family(
+        "pitt_quarantined_total",
+        "counter",
+        "Records that could not be read.",
+    );
     for (reason, count) in &counts.reasons {
         page.line("pitt_quarantined_total", &[("reason", reason)], count);
     }
@@ -56,11 +87,24 @@ fn counts(page: &mut Page, status: &Status) {
 fn filters(page: &mut Page, status: &Status) {
     type Value = fn(&super::FilterStatus) -> u64;
     let families: [(&str, &str, &str, Value); 3] = [
-        ("pitt_matches_total", "counter", "Matches of a filter.", |filter| filter.matches),
-        ("pitt_delivered_total", "counter", "Matches that the output has acknowledged.", |filter| filter.delivered),
-        ("pitt_filter_up", "gauge", "1 while a filter works, 0 when it was switched off.", |filter| {
-            u64::from(filter.switched_off.is_none())
-        }),
+        (
+            "pitt_matches_total",
+            "counter",
+            "Matches of a filter.",
+            |filter| filter.matches,
+        ),
+        (
+            "pitt_delivered_total",
+            "counter",
+            "Matches that the output has acknowledged.",
+            |filter| filter.delivered,
+        ),
+        (
+            "pitt_filter_up",
+            "gauge",
+            "1 while a filter works, 0 when it was switched off.",
+            |filter| u64::from(filter.switched_off.is_none()),
+        ),
     ];
     for (name, kind, help, value) in families {
         page.family(name, kind, help);
@@ -71,25 +115,53 @@ fn filters(page: &mut Page, status: &Status) {
 }
 
 fn inputs(page: &mut Page, inputs: &[InputStatus]) {
-    page.family("pitt_source_up", "gauge", "1 while nothing is wrong with a source.");
+    page.family(
+        "pitt_source_up",
+        "gauge",
+        "1 while nothing is wrong with a source.",
+    );
     for input in inputs {
-        page.line("pitt_source_up", &[("source", &input.name)], u8::from(input.is_up()));
+        page.line(
+            "pitt_source_up",
+            &[("source", &input.name)],
+            u8::from(input.is_up()),
+        );
     }
-    page.family("pitt_source_trouble_info", "gauge", "What is wrong with a source, as a label.");
+    page.family(
+        "pitt_source_trouble_info",
+        "gauge",
+        "What is wrong with a source, as a label.",
+    );
     for input in inputs {
         for trouble in &input.troubles {
-            page.line("pitt_source_trouble_info", &[("source", &input.name), ("trouble", &trouble.text)], 1);
+            page.line(
+                "pitt_source_trouble_info",
+                &[("source", &input.name), ("trouble", &trouble.text)],
+                1,
+            );
         }
     }
-    page.family("pitt_expired_total", "counter", "Messages that expired before they could be read.");
+    page.family(
+        "pitt_expired_total",
+        "counter",
+        "Messages that expired before they could be read.",
+    );
     for input in inputs.iter().filter(|input| !input.partitions.is_empty()) {
-        page.line("pitt_expired_total", &[("source", &input.name)], input.expired);
+        page.line(
+            "pitt_expired_total",
+            &[("source", &input.name)],
+            input.expired,
+        );
     }
     page.family("pitt_lag", "gauge", "Messages that wait to be read.");
     for input in inputs {
         for partition in &input.partitions {
             let number = partition.partition.to_string();
-            let labels = [("source", input.name.as_str()), ("topic", &partition.topic), ("partition", &number)];
+            let labels = [
+                ("source", input.name.as_str()),
+                ("topic", &partition.topic),
+                ("partition", &number),
+            ];
             if let Some(lag) = partition.lag {
                 page.line("pitt_lag", &labels, lag);
             }
@@ -99,39 +171,100 @@ fn inputs(page: &mut Page, inputs: &[InputStatus]) {
 
 fn output(page: &mut Page, output: &OutputStatus) {
     let up = u8::from(output.troubles.is_empty());
-    page.one("pitt_output_up", "gauge", "1 while nothing is wrong with the output.", up);
+    page.one(
+        "pitt_output_up",
+        "gauge",
+        "1 while nothing is wrong with the output.",
+        up,
+    );
     if let Some(behind) = output.behind {
-        page.one("pitt_output_behind", "gauge", "Matches that wait to be published.", behind);
+        page.one(
+            "pitt_output_behind",
+            "gauge",
+            "Matches that wait to be published.",
+            behind,
+        );
     }
 }
 
 fn archive(page: &mut Page, status: &Status) {
     if let Some(archive) = &status.archive {
         let families = [
-            ("pitt_archive_records", "Records in the archive, also duplicates and what could not be read.", archive.records),
-            ("pitt_archive_alerts", "Alerts in the archive.", archive.alerts),
-            ("pitt_archive_matches", "Matches in the archive.", archive.matches),
-            ("pitt_archive_quarantined", "Records in the archive that could not be read.", archive.quarantined),
-            ("pitt_archive_bytes", "Size of the archive's tables.", archive.bytes),
+            (
+                "pitt_archive_records",
+                "Records in the archive, also duplicates and what could not be read.",
+                archive.records,
+            ),
+            (
+                "pitt_archive_alerts",
+                "Alerts in the archive.",
+                archive.alerts,
+            ),
+            (
+                "pitt_archive_matches",
+                "Matches in the archive.",
+                archive.matches,
+            ),
+            (
+                "pitt_archive_quarantined",
+                "Records in the archive that could not be read.",
+                archive.quarantined,
+            ),
+            (
+                "pitt_archive_bytes",
+                "Size of the archive's tables.",
+                archive.bytes,
+            ),
         ];
-        families.into_iter().for_each(|(name, help, value)| page.one(name, "gauge", help, value));
+        families
+            .into_iter()
+            .for_each(|(name, help, value)| page.one(name, "gauge", help, value));
     }
     if let Some((free, _)) = status.disk {
-        page.one("pitt_disk_free_bytes", "gauge", "Free bytes of the archive's disk.", free);
+        page.one(
+            "pitt_disk_free_bytes",
+            "gauge",
+            "Free bytes of the archive's disk.",
+            free,
+        );
     }
 }
 
 fn process(page: &mut Page, status: &Status) {
-    page.family("pitt_build_info", "gauge", "Version of the program, as a label.");
+    page.family(
+        "pitt_build_info",
+        "gauge",
+        "Version of the program, as a label.",
+    );
     page.line("pitt_build_info", &[("version", &status.version)], 1);
     let started = status.started_us as f64 * 1e-6;
-    page.one("process_start_time_seconds", "gauge", "When the run began, seconds since 1970.", started);
+    page.one(
+        "process_start_time_seconds",
+        "gauge",
+        "When the run began, seconds since 1970.",
+        started,
+    );
     if let Some(memory) = status.memory {
-        page.one("process_resident_memory_bytes", "gauge", "Memory of the process.", memory.now_bytes);
-        page.one("pitt_memory_most_bytes", "gauge", "The most memory the process ever had.", memory.most_bytes);
+        page.one(
+            "process_resident_memory_bytes",
+            "gauge",
+            "Memory of the process.",
+            memory.now_bytes,
+        );
+        page.one(
+            "pitt_memory_most_bytes",
+            "gauge",
+            "The most memory the process ever had.",
+            memory.most_bytes,
+        );
     }
     if let Some(files) = process::open_files() {
-        page.one("process_open_fds", "gauge", "Files and connections open.", files);
+        page.one(
+            "process_open_fds",
+            "gauge",
+            "Files and connections open.",
+            files,
+        );
     }
 }
 
@@ -164,7 +297,9 @@ impl Page {
     fn histogram(&mut self, name: &str, label: (&str, &str), times: &Latency) {
         let below = times.below(OCTAVES);
         // What is added meanwhile must not make the buckets more than the sum.
-        let total = times.total().max(below.last().map_or(0, |(_, count)| *count));
+        let total = times
+            .total()
+            .max(below.last().map_or(0, |(_, count)| *count));
         let bucket = format!("{name}_bucket");
         for (seconds, count) in below {
             self.line(&bucket, &[label, ("le", &seconds.to_string())], count);
@@ -182,7 +317,9 @@ impl Page {
 
 /// A label's text: backslashes, quotes and ends of lines are the only characters that need care.
 fn escaped(text: &str) -> String {
-    text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
+    text.replace('\\', "\\\\")
+        .replace('"', "\\\"")
+        .replace('\n', "\\n")
 }
 
 #[cfg(test)]
@@ -202,6 +339,9 @@ mod tests {
         assert_eq!(lines[5], r#"t_bucket{stage="a\"b\\c\n",le="0.004096"} 3"#);
         assert!(lines[lines.len() - 3].ends_with(r#"le="+Inf"} 4"#));
         assert!(lines[lines.len() - 2].ends_with(" 500.0061"));
-        assert!(lines[lines.len() - 1].ends_with("t_count{stage=\"a\\\"b\\\\c\\n\"} 4") || lines[lines.len() - 1].ends_with("} 4"));
+        assert!(
+            lines[lines.len() - 1].ends_with("t_count{stage=\"a\\\"b\\\\c\\n\"} 4")
+                || lines[lines.len() - 1].ends_with("} 4")
+        );
     }
 }

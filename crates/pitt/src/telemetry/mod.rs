@@ -45,7 +45,8 @@ pub struct Telemetry {
     inputs: Mutex<Vec<Asked<Vec<InputStatus>>>>,
     /// What streams brought in earlier passes, by name.
     before: Mutex<BTreeMap<String, u64>>,
-    output: Mutex<Option<Asked<OutputStatus>>>,
+    /// Addresses of the output.
+    output: OnceLock<String>,
     rates: Mutex<Rates>,
     stored: Mutex<Option<ArchiveStatus>>,
     ended: Mutex<Option<(RunState, Option<String>)>>,
@@ -69,7 +70,7 @@ impl Telemetry {
             url: OnceLock::new(),
             inputs: Mutex::default(),
             before: Mutex::default(),
-            output: Mutex::default(),
+            output: OnceLock::new(),
             rates: Mutex::new(Rates::new(Instant::now())),
             stored: Mutex::default(),
             ended: Mutex::default(),
@@ -85,7 +86,8 @@ impl Telemetry {
     pub fn go_on(&self, archive: &Archive, filters: &Arc<FilterSet>) {
         *lock(&self.archive) = Some(archive.clone());
         *lock(&self.filters) = filters.clone();
-        self.lane.store(archive.lane().unwrap_or(0), Ordering::Relaxed);
+        self.lane
+            .store(archive.lane().unwrap_or(0), Ordering::Relaxed);
     }
 
     /// Counts the archive a last time and lets go of it, so that it can be opened again; and of the inputs, whose
@@ -126,9 +128,9 @@ impl Telemetry {
         lock(&self.inputs).push(Box::new(inputs));
     }
 
-    /// Says whom to ask about the output, in the same way.
-    pub fn watch_output(&self, output: impl Fn() -> OutputStatus + Send + 'static) {
-        *lock(&self.output) = Some(Box::new(output));
+    /// Says that there is an output, at these addresses.
+    pub fn watch_output(&self, servers: &str) {
+        let _ = self.output.set(servers.to_owned());
     }
 
     /// Notes that the run is over, and why if not in order.
@@ -196,7 +198,10 @@ impl Telemetry {
                 .collect(),
             filters: self.filters(),
             inputs: self.inputs(),
-            output: lock(&self.output).as_ref().map(|output| output()),
+            output: self
+                .output
+                .get()
+                .map(|servers| counters.output.status(servers)),
             archive: lock(&self.stored).clone(),
             disk: process::disk(&self.folder),
             memory: memory(),
@@ -239,8 +244,10 @@ impl Telemetry {
 
     /// The inputs; what those that do not count by themselves brought is the rest of what came.
     pub fn inputs(&self) -> Vec<InputStatus> {
-        let mut inputs: Vec<InputStatus> =
-            lock(&self.inputs).iter().flat_map(|input| input()).collect();
+        let mut inputs: Vec<InputStatus> = lock(&self.inputs)
+            .iter()
+            .flat_map(|input| input())
+            .collect();
         let before = lock(&self.before).clone();
         for input in &mut inputs {
             if let (Some(messages), Some(more)) = (&mut input.messages, before.get(&input.name)) {

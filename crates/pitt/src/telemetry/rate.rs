@@ -47,7 +47,12 @@ impl Rates {
             return (0.0, 0.0);
         };
         let old_enough = |noted: &&(Instant, u64, u64)| last.0.duration_since(noted.0) >= span;
-        let first = self.noted.iter().rev().find(old_enough).or(self.noted.front());
+        let first = self
+            .noted
+            .iter()
+            .rev()
+            .find(old_enough)
+            .or(self.noted.front());
         let Some(first) = first else {
             return (0.0, 0.0);
         };

@@ -30,7 +30,8 @@ impl Reporter {
                 let mut said = false;
                 for beat in 0u32.. {
                     telemetry.tick();
-                    let over = beat > 0 && ended.recv_timeout(EVERY) != Err(RecvTimeoutError::Timeout);
+                    let over =
+                        beat > 0 && ended.recv_timeout(EVERY) != Err(RecvTimeoutError::Timeout);
                     if over || beat.is_multiple_of(COUNT_EVERY) {
                         telemetry.count_archive();
                     }

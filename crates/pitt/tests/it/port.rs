@@ -18,8 +18,7 @@ use pitt_query::Catalogs;
 /// Longest wait for anything here: only a test that fails takes so long.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-const WIRE: &str =
-    r#"{"type":"record","name":"alert","namespace":"lsst.v12_0","fields":[{"name":"a","type":"long"}]}"#;
+const WIRE: &str = r#"{"type":"record","name":"alert","namespace":"lsst.v12_0","fields":[{"name":"a","type":"long"}]}"#;
 const CONTAINED: [&str; 2] = [
     r#"{"type":"record","name":"alert","namespace":"ztf","version":"4.02","fields":[{"name":"a","type":"long"}]}"#,
     r#"{"type":"record","name":"alert","namespace":"ztf","version":"3.3","fields":[{"name":"a","type":"long"}]}"#,
@@ -75,7 +74,10 @@ fn send(address: SocketAddr, request: &[u8]) -> (u16, String) {
     // A connection that is closed on us is an answer too.
     let _ = stream.read_to_end(&mut bytes);
     let text = String::from_utf8_lossy(&bytes).into_owned();
-    let status = text.split(' ').nth(1).and_then(|status| status.parse().ok());
+    let status = text
+        .split(' ')
+        .nth(1)
+        .and_then(|status| status.parse().ok());
     (status.unwrap_or(0), text)
 }
 
@@ -131,11 +133,20 @@ fn subjects_versions_and_latest_are_as_documented() {
     );
     let latest = get_json(at, "/subjects/ztf-value/versions/latest");
     assert_eq!(latest["schema"], CONTAINED[0]);
-    assert_eq!((&latest["id"], &latest["version"]), (&ztf[1].into(), &ztf[1].into()));
+    assert_eq!(
+        (&latest["id"], &latest["version"]),
+        (&ztf[1].into(), &ztf[1].into())
+    );
     let everywhere = get_json(at, "/schemas/ids/1200/versions");
     assert_eq!(everywhere[0]["subject"], "all.alerts-value");
-    assert_eq!(everywhere[1], serde_json::json!({"subject": "lsst-value", "version": 1200}));
-    assert_eq!(get(at, "/subjects/lsst-value/versions/1200/schema"), (200, WIRE.into()));
+    assert_eq!(
+        everywhere[1],
+        serde_json::json!({"subject": "lsst-value", "version": 1200})
+    );
+    assert_eq!(
+        get(at, "/subjects/lsst-value/versions/1200/schema"),
+        (200, WIRE.into())
+    );
 }
 
 #[test]
@@ -158,10 +169,19 @@ fn what_is_not_there_is_said_as_confluent_says_it() {
     for (path, status, code) in cases {
         let (found, body) = get(port.address(), path);
         let error: serde_json::Value = serde_json::from_str(&body).unwrap();
-        assert_eq!((found, error["error_code"].as_u64()), (status, Some(code)), "{path}: {body}");
+        assert_eq!(
+            (found, error["error_code"].as_u64()),
+            (status, Some(code)),
+            "{path}: {body}"
+        );
         assert!(error["message"].is_string(), "{path}: {body}");
     }
-    for path in ["/subjects/../../etc/passwd", "/../../etc/passwd", "/%2e%2e/etc/passwd", "/nothing"] {
+    for path in [
+        "/subjects/../../etc/passwd",
+        "/../../etc/passwd",
+        "/%2e%2e/etc/passwd",
+        "/nothing",
+    ] {
         let (status, body) = get(port.address(), path);
         assert_eq!(status, 404, "{path}: {body}");
         assert!(body.contains("\"title\":\"Not Found\""), "{path}: {body}");
@@ -169,7 +189,10 @@ fn what_is_not_there_is_said_as_confluent_says_it() {
     let post = b"POST /subjects/ztf-value/versions HTTP/1.1\r\nhost: localhost\r\ncontent-length: 2\r\nconnection: close\r\n\r\n{}";
     let (status, text) = send(port.address(), post);
     assert_eq!(status, 405, "{text}");
-    assert!(text.contains("application/vnd.schemaregistry.v1+json"), "{text}");
+    assert!(
+        text.contains("application/vnd.schemaregistry.v1+json"),
+        "{text}"
+    );
 }
 
 #[test]
@@ -178,19 +201,32 @@ fn too_much_is_refused_and_harms_nobody() {
     let port = open(folder.path(), 16);
     let at = port.address();
     let head = "POST / HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n";
-    let (status, _) = send(at, format!("{head}content-length: 5000000000\r\n\r\n").as_bytes());
+    let (status, _) = send(
+        at,
+        format!("{head}content-length: 5000000000\r\n\r\n").as_bytes(),
+    );
     assert_eq!(status, 413);
     let chunked = format!("{head}transfer-encoding: chunked\r\n\r\nffffff\r\n");
     let (status, _) = send(at, &[chunked.as_bytes(), &[b'x'; 100_000]].concat());
     assert_ne!(status, 200, "a body without end is nobody's to read");
-    let long = format!("GET /{} HTTP/1.1\r\nhost: localhost\r\n\r\n", "a".repeat(100_000));
+    let long = format!(
+        "GET /{} HTTP/1.1\r\nhost: localhost\r\n\r\n",
+        "a".repeat(100_000)
+    );
     assert!([0, 414, 431].contains(&send(at, long.as_bytes()).0));
-    let many = format!("GET / HTTP/1.1\r\nhost: localhost\r\n{}\r\n", "x-a: b\r\n".repeat(100));
+    let many = format!(
+        "GET / HTTP/1.1\r\nhost: localhost\r\n{}\r\n",
+        "x-a: b\r\n".repeat(100)
+    );
     assert_eq!(send(at, many.as_bytes()).0, 431);
     let garbage: Vec<u8> = (0..5000u32).map(|at| (at * 7919 % 251) as u8).collect();
     assert!([0, 400].contains(&send(at, &garbage).0));
     let both = format!("{head}content-length: 3\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n");
-    assert_ne!(send(at, both.as_bytes()).0, 200, "two lengths are one too many");
+    assert_ne!(
+        send(at, both.as_bytes()).0,
+        200,
+        "two lengths are one too many"
+    );
     assert_eq!(get(at, "/healthz").0, 200);
 }
 
@@ -251,10 +287,15 @@ fn a_request_that_dribbles_in_is_given_up() {
     let port = open(folder.path(), 4);
     let mut stream = connect(port.address());
     let begin = Instant::now();
-    stream.set_read_timeout(Some(Duration::from_millis(200))).unwrap();
+    stream
+        .set_read_timeout(Some(Duration::from_millis(200)))
+        .unwrap();
     let mut rest = vec![];
     let mut word = [0; 1024];
-    for byte in b"GET / HTTP/1.1\r\nhost: localhost\r\nx-a: ".iter().chain([b'x'; 1000].iter()) {
+    for byte in b"GET / HTTP/1.1\r\nhost: localhost\r\nx-a: "
+        .iter()
+        .chain([b'x'; 1000].iter())
+    {
         assert!(begin.elapsed() < PATIENCE, "still being listened to");
         if stream.write_all(&[*byte]).is_err() {
             return;
@@ -266,7 +307,10 @@ fn a_request_that_dribbles_in_is_given_up() {
             Err(_) => return,
         }
     }
-    panic!("all of it was waited for: {}", String::from_utf8_lossy(&rest));
+    panic!(
+        "all of it was waited for: {}",
+        String::from_utf8_lossy(&rest)
+    );
 }
 
 #[test]
@@ -292,7 +336,10 @@ fn eight_clients_at_once_get_every_answer() {
         good
     };
     let clients: Vec<_> = (0..8).map(|_| std::thread::spawn(client)).collect();
-    let good: u32 = clients.into_iter().map(|client| client.join().unwrap()).sum();
+    let good: u32 = clients
+        .into_iter()
+        .map(|client| client.join().unwrap())
+        .sum();
     assert_eq!(good, 2000);
 }
 
@@ -303,12 +350,27 @@ fn a_chosen_port_in_use_is_an_error_and_the_default_one_is_not() {
     let wanted = taken.local_addr().unwrap();
     let config = format!("[http]\nlisten = \"{wanted}\"\n");
     std::fs::write(folder.path().join("pitt.toml"), config).unwrap();
-    super::good(folder.path(), &["simulate", "--into", "night", "--visits", "1", "--alerts-per-visit", "2"]);
+    super::good(
+        folder.path(),
+        &[
+            "simulate",
+            "--into",
+            "night",
+            "--visits",
+            "1",
+            "--alerts-per-visit",
+            "2",
+        ],
+    );
     let (code, error) = super::bad(folder.path(), &["run", "--from", "night"]);
     assert_eq!(code, 1, "{error}");
     let said = error.replace(&wanted.to_string(), "127.0.0.1:8080");
     insta::assert_snapshot!(said, @r#"error: cannot listen on 127.0.0.1:8080, as `http.listen` says: Address already in use (os error 98) (choose another address, or "" for no port)"#);
-    std::fs::write(folder.path().join("pitt.toml"), "[http]\nlisten = \"0.0.0.0:8080\"\n").unwrap();
+    std::fs::write(
+        folder.path().join("pitt.toml"),
+        "[http]\nlisten = \"0.0.0.0:8080\"\n",
+    )
+    .unwrap();
     let (code, error) = super::bad(folder.path(), &["run", "--from", "night"]);
     assert_eq!(code, 2);
     insta::assert_snapshot!(error, @r#"error: pitt.toml, line 2: `http.listen` is "0.0.0.0:8080", expected an address of this machine alone, such as 127.0.0.1:8080, or `http.allow_remote = true` beside it"#);

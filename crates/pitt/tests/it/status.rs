@@ -32,8 +32,18 @@ fn night(dir: &Path) {
 /// A run that stays, on a free port.
 fn follow(dir: &Path) -> Child {
     pitt(dir)
-        .args(["run", "--from", "night", "--follow", "--filters", &examples()])
-        .envs([("PITT_HTTP_LISTEN", "127.0.0.1:0"), ("PITT_COMMIT_EVERY_S", "0.5")])
+        .args([
+            "run",
+            "--from",
+            "night",
+            "--follow",
+            "--filters",
+            &examples(),
+        ])
+        .envs([
+            ("PITT_HTTP_LISTEN", "127.0.0.1:0"),
+            ("PITT_COMMIT_EVERY_S", "0.5"),
+        ])
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
@@ -60,7 +70,9 @@ fn when(dir: &Path, what: &str, mut holds: impl FnMut(&Value) -> bool) -> Value 
 }
 
 fn interrupt(run: Child) -> std::process::Output {
-    let told = Command::new("kill").args(["-INT", &run.id().to_string()]).status();
+    let told = Command::new("kill")
+        .args(["-INT", &run.id().to_string()])
+        .status();
     assert!(told.unwrap().success());
     run.wait_with_output().unwrap()
 }
@@ -73,8 +85,13 @@ fn metric(page: &str, name: &str, label: &str) -> BTreeMap<String, u64> {
         let (own, labels) = key.split_once('{').unwrap_or((key, ""));
         if own == name {
             let marked = format!("{label}=\"");
-            let text = labels.split(&marked).nth(1).and_then(|rest| rest.split('"').next());
-            *found.entry(text.unwrap_or_default().to_owned()).or_default() += value.parse::<u64>().unwrap();
+            let text = labels
+                .split(&marked)
+                .nth(1)
+                .and_then(|rest| rest.split('"').next());
+            *found
+                .entry(text.unwrap_or_default().to_owned())
+                .or_default() += value.parse::<u64>().unwrap();
         }
     }
     found
@@ -127,7 +144,10 @@ fn metrics_status_and_ledger_say_the_same() {
             *reasons.entry(reason.clone()).or_default() += count.as_u64().unwrap();
         }
     }
-    assert!(ledger["duplicates"] > 0 && !reasons.is_empty(), "{verified}");
+    assert!(
+        ledger["duplicates"] > 0 && !reasons.is_empty(),
+        "{verified}"
+    );
     let only = |name: &str| metric(&page, name, "none")[""];
     assert_eq!(only("pitt_stored_total"), ledger["stored"]);
     assert_eq!(only("pitt_duplicates_total"), ledger["duplicates"]);
@@ -136,7 +156,12 @@ fn metrics_status_and_ledger_say_the_same() {
         .as_array()
         .unwrap()
         .iter()
-        .map(|line| (line["filter"].as_str().unwrap().to_owned(), line["matches"].as_u64().unwrap()))
+        .map(|line| {
+            (
+                line["filter"].as_str().unwrap().to_owned(),
+                line["matches"].as_u64().unwrap(),
+            )
+        })
         .collect();
     let mut counted = metric(&page, "pitt_matches_total", "filter");
     counted.retain(|_, count| *count > 0);
@@ -145,10 +170,22 @@ fn metrics_status_and_ledger_say_the_same() {
     assert_eq!(live["counts"]["received"], received);
     let stages = metric_counts(&page);
     assert_eq!((stages["wait"], stages["match"]), (received, received));
-    assert!(["decode", "filter", "append", "commit"].iter().all(|stage| stages[*stage] > 0), "{stages:?}");
+    assert!(
+        ["decode", "filter", "append", "commit"]
+            .iter()
+            .all(|stage| stages[*stage] > 0),
+        "{stages:?}"
+    );
     let (code, after) = status(dir);
-    assert_eq!((code, &after["runs"][0]["state"]), (0, &"ended".into()), "{after:#}");
-    assert_eq!(after["runs"][0]["archive"]["alerts"], ledger["stored"], "counted a last time");
+    assert_eq!(
+        (code, &after["runs"][0]["state"]),
+        (0, &"ended".into()),
+        "{after:#}"
+    );
+    assert_eq!(
+        after["runs"][0]["archive"]["alerts"], ledger["stored"],
+        "counted a last time"
+    );
 }
 
 fn metric_counts(page: &str) -> BTreeMap<String, u64> {
@@ -176,7 +213,12 @@ fn script(code: &str, args: &[&str], input: &str) -> Option<String> {
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
+    child
+        .stdin
+        .take()
+        .unwrap()
+        .write_all(input.as_bytes())
+        .unwrap();
     let output = child.wait_with_output().unwrap();
     assert!(output.status.success(), "{}", text(&output.stderr));
     Some(text(&output.stdout))
@@ -243,7 +285,9 @@ fn a_killed_run_is_told_until_another_has_taken_its_place() {
     let (code, shown) = status(dir);
     assert_eq!((code, shown), (1, Value::Null), "there is no archive yet");
     let mut run = follow(dir);
-    when(dir, "running", |shown| shown["runs"][0]["state"] == "running");
+    when(dir, "running", |shown| {
+        shown["runs"][0]["state"] == "running"
+    });
     run.kill().unwrap();
     run.wait().unwrap();
     let shown = when(dir, "noticed", |shown| shown["runs"][0]["stale"] == true);
@@ -252,7 +296,10 @@ fn a_killed_run_is_told_until_another_has_taken_its_place() {
     let said = text(&output.stdout);
     assert_eq!(output.status.code(), Some(1), "{said}");
     assert!(said.contains("it died, hangs or was paused"), "{said}");
-    assert!(said.lines().all(|line| line.chars().count() <= 80), "{said}");
+    assert!(
+        said.lines().all(|line| line.chars().count() <= 80),
+        "{said}"
+    );
     good(dir, &["run", "--from", "night"]);
     let (code, shown) = status(dir);
     assert_eq!((code, &shown["ok"]), (0, &true.into()), "{shown:#}");
@@ -266,5 +313,9 @@ fn without_a_port_there_is_none() {
     std::fs::write(dir.join("pitt.toml"), "[http]\nlisten = \"\"\n").unwrap();
     good(dir, &["run", "--from", "night"]);
     let (code, shown) = status(dir);
-    assert_eq!((code, &shown["runs"][0]["url"]), (0, &Value::Null), "{shown:#}");
+    assert_eq!(
+        (code, &shown["runs"][0]["url"]),
+        (0, &Value::Null),
+        "{shown:#}"
+    );
 }
