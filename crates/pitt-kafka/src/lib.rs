@@ -9,6 +9,8 @@ pub mod consume;
 mod error;
 pub mod produce;
 pub mod publish;
+mod sender;
 
 pub use access::{Access, SignIn};
 pub use error::KafkaError;
+pub use sender::Sender;

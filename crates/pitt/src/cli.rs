@@ -74,6 +74,8 @@ pub enum Command {
     Simulate(Simulate),
     /// Serve alerts as a Kafka-compatible stream, with nothing to install
     Stream(Box<Stream>),
+    /// Send an archive's alerts into a Kafka topic again
+    Replay(Replay),
     /// Catalogs that filters match against
     #[command(subcommand)]
     Catalog(Catalog),
@@ -120,7 +122,12 @@ pub struct Run {
     #[arg(long, value_name = "PATH")]
     pub from: Vec<PathBuf>,
     /// Addresses of a Kafka cluster to read from, HOST:PORT,HOST:PORT; for more settings, [[kafka]] in pitt.toml
-    #[arg(long, value_name = "SERVERS", requires = "topic", conflicts_with = "from")]
+    #[arg(
+        long,
+        value_name = "SERVERS",
+        requires = "topic",
+        conflicts_with = "from"
+    )]
     pub kafka: Option<String>,
     /// Topic to read, or pattern such as ztf_{night}_programid1 (may be given more than once)
     #[arg(long, value_name = "TOPIC", requires = "kafka")]
@@ -552,6 +559,38 @@ pub struct Stream {
     #[arg(long, requires = "from")]
     pub once: bool,
     /// Print what was sent as JSON at the end
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `pitt replay`
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  \
+    pitt replay --topic ztf-again --servers localhost:9092 --speedup 60\n  \
+    pitt replay --topic candidates --servers localhost:9092 --filter young_supernova\n  \
+    pitt replay --topic one-night --night 20260224           to the cluster of [output] in pitt.toml\n\n\
+    The packets go out byte for byte, with the object's id as key. It always begins at the beginning; a stream that\n\
+    goes on where it stood is `pitt stream --from archive`.")]
+pub struct Replay {
+    /// Topic to send to
+    #[arg(long, value_name = "NAME")]
+    pub topic: String,
+    /// Kafka cluster or `pitt stream`, HOST:PORT [default: the one of [output] in the settings]
+    #[arg(long, value_name = "SERVERS")]
+    pub servers: Option<String>,
+    /// Only alerts that this filter matched, in the order of the sky
+    #[arg(long, value_name = "NAME")]
+    pub filter: Option<String>,
+    /// Only this night, YYYYMMDD
+    #[arg(long, value_name = "NIGHT")]
+    pub night: Option<i32>,
+    /// Alerts a second [default: as fast as possible]
+    #[arg(long, value_name = "N", conflicts_with = "speedup")]
+    pub rate: Option<f64>,
+    /// So many times as fast as the telescope took them; days between nights are not waited for
+    #[arg(long, value_name = "X")]
+    pub speedup: Option<f64>,
+    /// Print what was sent as JSON
     #[arg(long)]
     pub json: bool,
 }

@@ -12,6 +12,7 @@ mod ls;
 mod night;
 mod quarantine;
 mod query;
+mod replay;
 mod run;
 mod show;
 mod simulate;
@@ -63,6 +64,7 @@ pub fn run(cli: Cli) -> Result<ExitCode> {
         Command::Quarantine(Quarantine::Retry(args)) => quarantine::retry(&global, &args),
         Command::Simulate(args) => simulate::run(&args),
         Command::Stream(args) => stream::run(&global, &args),
+        Command::Replay(args) => replay::run(&global, &args),
         Command::Config(ConfigCommand::Show(args)) => config::show(&global, &args),
         Command::Config(ConfigCommand::Check(args)) => config::check(&global, &args),
         Command::Bench(args) => bench::run(&args),

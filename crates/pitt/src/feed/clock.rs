@@ -14,6 +14,25 @@ pub enum Pace {
     Sky(f64),
 }
 
+impl Pace {
+    /// From what was typed: alerts a second, or times as fast as the sky.
+    ///
+    /// # Errors
+    /// What is wrong with the number.
+    pub fn of(rate: Option<f64>, speedup: Option<f64>) -> Result<Self, String> {
+        let positive = |name: &str, value: f64| {
+            let good = value > 0.0 && value.is_finite();
+            let wrong = || format!("--{name} is {value}, expected a number above 0");
+            good.then_some(value).ok_or_else(wrong)
+        };
+        match (rate, speedup) {
+            (Some(rate), _) => positive("rate", rate).map(Pace::Rate),
+            (_, Some(speedup)) => positive("speedup", speedup).map(Pace::Sky),
+            _ => Ok(Pace::Unlimited),
+        }
+    }
+}
+
 /// A longer pause on the sky is the day between two nights, or a cloud, and is not waited for `[s]`.
 const LONGEST_PAUSE_S: f64 = 3600.0;
 const DAY_S: f64 = 86_400.0;

@@ -4,6 +4,7 @@
 //! order in one partition; a packet that cannot be read, or names no object, has no key and is sent all the same.
 
 mod clock;
+pub mod cluster;
 pub mod history;
 mod labels;
 pub mod places;

@@ -1,6 +1,7 @@
 //! What people see: tables, numbers, the live view.
 
 pub mod cell;
+pub mod line;
 pub mod live;
 mod table;
 

@@ -24,6 +24,7 @@ fn every_command_has_help_with_an_example() {
         &["quarantine", "retry"],
         &["simulate"],
         &["stream"],
+        &["replay"],
         &["catalog", "import"],
         &["catalog", "list"],
         &["config", "show"],
@@ -64,6 +65,7 @@ fn the_first_page_names_every_command() {
     quarantine  What could not be read, and reading it again
     simulate    Write made-up ZTF and LSST packets to a folder
     stream      Serve alerts as a Kafka-compatible stream, with nothing to install
+    replay      Send an archive's alerts into a Kafka topic again
     catalog     Catalogs that filters match against
     config      Effective settings, and where each came from
     bench       Measure this machine

@@ -163,6 +163,42 @@ fn an_archive_and_the_simulator_can_be_sent_too() {
 }
 
 #[test]
+fn an_archive_is_replayed_into_a_stream_and_a_filters_matches_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let dir = folder.path();
+    let packets: BTreeSet<_> = night(dir).into_iter().collect();
+    std::fs::create_dir(dir.join("half")).unwrap();
+    std::fs::write(dir.join("half/north.sql"), "dec > 0").unwrap();
+    let into = ["--filters", "half", "--archive", "kept"];
+    good(dir, &[&["run", "--from", "night"], &into[..]].concat());
+    let sql = "SELECT alert_id FROM matches";
+    let matches = good(dir, &["query", sql, "--archive", "kept", "--format", "csv"]);
+    let matches = matches.lines().count() - 1;
+    assert!(matches > 0 && matches < packets.len());
+    let mut config = StreamConfig::new(dir.join("pitt-stream"));
+    config.address.set_port(0);
+    let server = Server::bind(config).unwrap();
+    let address = server.address().to_string();
+    let to = [
+        "replay",
+        "--archive",
+        "kept",
+        "--servers",
+        &address,
+        "--json",
+    ];
+    let all = json(dir, &[&to[..], &["--topic", "again"]].concat());
+    assert_eq!(all["sent"], packets.len());
+    let some = ["--topic", "north", "--filter", "north"];
+    assert_eq!(json(dir, &[&to[..], &some].concat())["sent"], matches);
+    let (start, next) = server.handle().offsets("north", 0).unwrap();
+    assert_eq!((start, next), (0, i64::try_from(matches).unwrap()));
+    server.shutdown();
+    let again: BTreeSet<_> = values(kept(dir)).into_iter().collect();
+    assert_eq!(again, packets);
+}
+
+#[test]
 fn what_is_in_the_way_is_said() {
     let folder = tempfile::tempdir().unwrap();
     let dir = folder.path();

@@ -2,7 +2,6 @@
 
 mod options;
 
-use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
@@ -18,8 +17,9 @@ use crate::cli::{Global, Stream, SurveyName};
 use crate::config::Settings;
 use crate::feed::history::History;
 use crate::feed::places::{self, Places};
-use crate::feed::{Feed, Message, Sink, Tally};
+use crate::feed::{Feed, Message, Pace, Sink, Tally};
 use crate::pipeline::Stop;
+use crate::screen::line::Line;
 use crate::screen::{self, bytes, count, counted};
 use crate::source::files::{Files, FilesOptions};
 use crate::source::simulated::Simulated;
@@ -29,16 +29,14 @@ use crate::source::{Outlet, SourceReport};
 const OVERHEAD: usize = 64 << 10;
 /// How often it is noted where the source stands.
 const NOTE_EVERY: Duration = Duration::from_secs(5);
-/// How often a terminal's line is redrawn, and a log gets a line.
-const REDRAW: Duration = Duration::from_millis(500);
-const LINE: Duration = Duration::from_secs(10);
 /// Visits of a simulated night, and nights that follow one another when it is run again.
 const VISITS: u32 = 60;
 const NIGHTS: u32 = 365;
 
 pub(super) fn run(global: &Global, args: &Stream) -> Result<ExitCode> {
     let settings = settings(global, vec![])?.settings;
-    let (config, pace) = (options::config(args)?, options::pace(args)?);
+    let config = options::config(args)?;
+    let pace = Pace::of(args.rate, args.speedup).map_err(Misused)?;
     let largest = config.limits.message_bytes - OVERHEAD;
     let server = bind(config.clone())?;
     let handle = server.handle();
@@ -58,7 +56,7 @@ pub(super) fn run(global: &Global, args: &Stream) -> Result<ExitCode> {
         partitions,
         places,
         noted: Instant::now(),
-        view: View::new(args.topic.clone()),
+        line: Line::new(args.topic.clone()),
     };
     let schemas = broker::schemas(&settings, None)?;
     let mut feed = Feed::new(sink, pace, schemas, largest, stop.clone());
@@ -232,7 +230,7 @@ struct TopicSink {
     partitions: usize,
     places: Places,
     noted: Instant,
-    view: View,
+    line: Line,
 }
 
 impl Sink for TopicSink {
@@ -257,7 +255,8 @@ impl Sink for TopicSink {
     }
 
     fn look(&mut self, tally: &Tally) {
-        self.view.show(tally, self.handle.connections());
+        let connections = counted(self.handle.connections() as u64, "connection");
+        self.line.show(tally, &connections);
     }
 }
 
@@ -273,59 +272,6 @@ impl TopicSink {
             std::thread::sleep(Duration::from_millis(50));
             self.look(tally);
         }
-        self.view.finish();
-    }
-}
-
-/// One line on stderr: redrawn on a terminal, again now and then elsewhere.
-struct View {
-    topic: String,
-    terminal: bool,
-    drawn: Instant,
-    last: Tally,
-    connections: usize,
-}
-
-impl View {
-    fn new(topic: String) -> Self {
-        Self {
-            topic,
-            terminal: std::io::stderr().is_terminal(),
-            drawn: Instant::now(),
-            last: Tally::default(),
-            connections: 0,
-        }
-    }
-
-    fn show(&mut self, tally: &Tally, connections: usize) {
-        let since = self.drawn.elapsed();
-        let news = self.last != *tally || self.connections != connections;
-        if since < if self.terminal { REDRAW } else { LINE } || (!self.terminal && !news) {
-            return;
-        }
-        let per_second = |now: u64, then: u64| (now - then) as f64 / since.as_secs_f64();
-        let line = format!(
-            "{}: {} sent  {:.0}/s  {}/s  {}",
-            self.topic,
-            count(tally.sent),
-            per_second(tally.sent, self.last.sent),
-            bytes(per_second(tally.bytes, self.last.bytes) as u64),
-            counted(connections as u64, "connection"),
-        );
-        let text = if self.terminal {
-            format!("\r\x1b[2K{line}")
-        } else {
-            format!("{line}\n")
-        };
-        let mut out = std::io::stderr().lock();
-        // A terminal that is gone is no reason to stop.
-        let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
-        (self.drawn, self.last, self.connections) = (Instant::now(), *tally, connections);
-    }
-
-    fn finish(&self) {
-        if self.terminal {
-            let _ = std::io::stderr().write_all(b"\n");
-        }
+        self.line.finish();
     }
 }

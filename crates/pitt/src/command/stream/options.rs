@@ -9,7 +9,6 @@ use pitt_stream::{Retention, StreamConfig, Sync, Tls, User, Writers};
 
 use super::super::Misused;
 use crate::cli::Stream;
-use crate::feed::Pace;
 
 /// The stream's settings.
 pub(super) fn config(args: &Stream) -> Result<StreamConfig> {
@@ -38,20 +37,6 @@ pub(super) fn config(args: &Stream) -> Result<StreamConfig> {
         config.tls = Some(Tls { certificates, key });
     }
     Ok(config)
-}
-
-/// How fast to send.
-pub(super) fn pace(args: &Stream) -> Result<Pace> {
-    let positive = |name: &str, value: f64| {
-        let good = value > 0.0 && value.is_finite();
-        let wrong = || misused(format!("--{name} is {value}, expected a number above 0"));
-        good.then_some(value).ok_or_else(wrong)
-    };
-    match (args.rate, args.speedup) {
-        (Some(rate), _) => positive("rate", rate).map(Pace::Rate),
-        (_, Some(speedup)) => positive("speedup", speedup).map(Pace::Sky),
-        _ => Ok(Pace::Unlimited),
-    }
 }
 
 fn misused(text: String) -> anyhow::Error {
