@@ -2,7 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::client::ClientContext;
+use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
 use rdkafka::error::KafkaError as Error;
 use rdkafka::{Message, Offset, TopicPartitionList};
 
@@ -10,6 +12,21 @@ use super::Cursor;
 use super::connection::PATIENCE;
 use super::output::{Output, TRANSACTION};
 use crate::error::KafkaError;
+
+/// Says nothing: the end of a partition is no error, and errors come back from the calls.
+struct Quiet;
+
+impl ClientContext for Quiet {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        tracing::debug!(?level, facility, message, "librdkafka");
+    }
+
+    fn error(&self, error: Error, reason: &str) {
+        tracing::debug!(%error, reason, "librdkafka");
+    }
+}
+
+impl ConsumerContext for Quiet {}
 
 /// Records read back at first; each next attempt reads eight times as many.
 const FIRST: i64 = 20_000;
@@ -34,19 +51,19 @@ pub(super) enum LookupError {
 pub(super) fn cursor(output: &Output) -> Result<Option<Cursor>, LookupError> {
     let topic = output.cursors.as_str();
     let kafka = |doing| move |error| LookupError::Kafka(doing, error);
-    let watermarks = |consumer: &BaseConsumer| {
+    let watermarks = |consumer: &BaseConsumer<Quiet>| {
         consumer
             .fetch_watermarks(topic, 0, PATIENCE)
             .map_err(kafka("cannot find the cursor"))
     };
-    let anything: BaseConsumer = output
+    let anything: BaseConsumer<Quiet> = output
         .consumer_config("read_uncommitted")?
-        .create()
+        .create_with_context(Quiet)
         .map_err(kafka("no consumer"))?;
     let (low, end) = watermarks(&anything)?;
-    let committed: BaseConsumer = output
+    let committed: BaseConsumer<Quiet> = output
         .consumer_config("read_committed")?
-        .create()
+        .create_with_context(Quiet)
         .map_err(kafka("no consumer"))?;
     let until = Instant::now() + 2 * TRANSACTION;
     while watermarks(&committed)?.1 < end {
@@ -71,7 +88,7 @@ pub(super) fn cursor(output: &Output) -> Result<Option<Cursor>, LookupError> {
 /// The last cursor of this publisher from an offset on.
 fn last(
     output: &Output,
-    consumer: &BaseConsumer,
+    consumer: &BaseConsumer<Quiet>,
     from: i64,
 ) -> Result<Option<Cursor>, LookupError> {
     let kafka = |doing| move |error| LookupError::Kafka(doing, error);

@@ -76,6 +76,25 @@ impl Journal<'_> {
         }))
     }
 
+    /// Takes packets until the batch is full; gives the place of the last.
+    fn fill(
+        &mut self,
+        batch: &mut Batch,
+        reading: &mut Reading,
+    ) -> Result<Option<ReplayPlace>, String> {
+        let (mut room, mut last) = (BATCH_BYTES, None);
+        while batch.messages.len() < self.desk.settings.batch_messages && room > 0 {
+            let Some(replayed) = reading.reader.next() else {
+                break;
+            };
+            let replayed = replayed.map_err(|error| error.to_string())?;
+            room = room.saturating_sub(replayed.packet.bytes.len());
+            self.add(&replayed, batch);
+            last = Some(replayed.place);
+        }
+        Ok(last)
+    }
+
     fn add(&mut self, replayed: &Replayed, batch: &mut Batch) {
         // As it came, a packet is one message, however many alerts it holds.
         let numbers = if self.raw { 1 } else { replayed.stored.len() };
@@ -102,34 +121,25 @@ impl Feed for Journal<'_> {
             ),
         };
         let mut batch = Batch::default();
-        let stands = self.reading.take().filter(|reading| reading.place == place);
-        let reading = match stands {
-            Some(reading) => Some(reading),
-            None => self.open(place).map_err(|error| error.to_string())?,
-        };
-        let Some(mut reading) = reading else {
-            return Ok(batch);
-        };
-        let (mut room, mut last) = (BATCH_BYTES, None);
-        while batch.messages.len() < self.desk.settings.batch_messages && room > 0 {
-            let Some(replayed) = reading.reader.next() else {
-                break;
+        let mut stands = self.reading.take().filter(|reading| reading.place == place);
+        loop {
+            let reading = match stands.take() {
+                Some(reading) => Some(reading),
+                None => self.open(place).map_err(|error| error.to_string())?,
             };
-            let replayed = replayed.map_err(|error| error.to_string())?;
-            room = room.saturating_sub(replayed.packet.bytes.len());
-            self.add(&replayed, &mut batch);
-            last = Some(replayed.place);
-        }
-        batch.place = last.map(|place| place.to_string());
-        match last {
-            // More may follow in what is being read.
-            Some(_) => {
-                reading.place = last;
+            let Some(mut reading) = reading else {
+                return Ok(batch);
+            };
+            if let Some(last) = self.fill(&mut batch, &mut reading)? {
+                batch.place = Some(last.to_string());
+                // More may follow in what is being read.
+                reading.place = Some(last);
                 self.reading = Some(reading);
+                return Ok(batch);
             }
-            None => self.seen = reading.version,
+            // Read to its end; the journal may have grown meanwhile.
+            self.seen = reading.version;
         }
-        Ok(batch)
     }
 
     fn published(&mut self, _: &Cursor) {}
