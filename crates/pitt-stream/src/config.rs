@@ -19,6 +19,9 @@ pub struct StreamConfig {
     pub folder: PathBuf,
     /// How much of each partition is kept.
     pub retention: Retention,
+    /// A group's offsets are forgotten when it has had no members and committed nothing for so long; `None` keeps them
+    /// for ever. Default 90 days.
+    pub keep_offsets: Option<Duration>,
     /// A segment file is closed and a new one begun above this size `[bytes]`. Default 256 MiB.
     pub segment_bytes: u64,
     /// When appended records are forced to the disk.
@@ -47,6 +50,7 @@ impl StreamConfig {
             allow_remote: false,
             folder: folder.into(),
             retention: Retention::default(),
+            keep_offsets: Some(Duration::from_hours(90 * 24)),
             segment_bytes: 256 << 20,
             sync: Sync::Every(Duration::from_secs(1)),
             writers: Writers::Loopback,

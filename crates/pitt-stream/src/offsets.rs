@@ -1,8 +1,9 @@
 //! Offsets that groups have committed, on disk.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::io;
 use std::path::PathBuf;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 
@@ -23,6 +24,9 @@ struct Line {
     topic: String,
     partition: i32,
     committed: Option<Committed>,
+    /// When `[s, UTC since 1970]`; absent in lines of older versions.
+    #[serde(default)]
+    at_s: u64,
 }
 
 type Key = (String, i32);
@@ -34,6 +38,8 @@ pub(crate) struct Offsets {
     file: Lines,
     count: usize,
     groups: HashMap<String, BTreeMap<Key, Committed>>,
+    /// When each group committed last, or was seen to have members since `[s, UTC since 1970]`.
+    heard_s: HashMap<String, u64>,
 }
 
 impl Offsets {
@@ -43,6 +49,7 @@ impl Offsets {
             file,
             count: 0,
             groups: HashMap::new(),
+            heard_s: HashMap::new(),
         };
         lines.into_iter().for_each(|line| offsets.apply(line));
         Ok(offsets)
@@ -74,6 +81,7 @@ impl Offsets {
             topic,
             partition,
             committed: Some(c),
+            at_s: now_s(),
         });
         self.write(lines.collect())
     }
@@ -89,10 +97,32 @@ impl Offsets {
                     topic,
                     partition: *partition,
                     committed: None,
+                    at_s: 0,
                 });
             }
         }
         self.write(lines)
+    }
+
+    /// Forgets groups that have had no members and committed nothing for longer than `kept`: how many.
+    pub(crate) fn forget_silent(
+        &mut self,
+        kept: Duration,
+        now_s: u64,
+        has_members: impl Fn(&str) -> bool,
+    ) -> io::Result<usize> {
+        let mut silent = HashSet::new();
+        for (group, heard_s) in &mut self.heard_s {
+            if has_members(group) {
+                *heard_s = now_s;
+            } else if now_s.saturating_sub(*heard_s) > kept.as_secs() {
+                silent.insert(group.clone());
+            }
+        }
+        if !silent.is_empty() {
+            self.forget(|group, _, _| silent.contains(group))?;
+        }
+        Ok(silent.len())
     }
 
     pub(crate) fn sync(&self) -> io::Result<()> {
@@ -109,6 +139,7 @@ impl Offsets {
                     topic: topic.clone(),
                     partition: *partition,
                     committed: Some(committed.clone()),
+                    at_s: self.heard_s.get(group).copied().unwrap_or(0),
                 })
             });
             self.file.rewrite(&all.collect::<Vec<_>>())?;
@@ -121,15 +152,26 @@ impl Offsets {
         let before = group.len();
         let key = (line.topic, line.partition);
         match line.committed {
-            Some(committed) => drop(group.insert(key, committed)),
+            Some(committed) => {
+                let heard_s = if line.at_s == 0 { now_s() } else { line.at_s };
+                self.heard_s.insert(line.group.clone(), heard_s);
+                group.insert(key, committed);
+            }
             None => drop(group.remove(&key)),
         }
         let after = group.len();
         self.count = self.count + after - before;
         if after == 0 {
             self.groups.remove(&line.group);
+            self.heard_s.remove(&line.group);
         }
     }
+}
+
+/// Now `[s, UTC since 1970]`.
+pub(crate) fn now_s() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    since.unwrap_or_default().as_secs()
 }
 
 #[cfg(test)]
@@ -167,6 +209,26 @@ mod tests {
             assert_eq!(offsets.count(), 2);
             assert_eq!(fs::read(&path).unwrap(), good);
         }
+    }
+
+    #[test]
+    fn who_has_not_been_heard_of_for_long_is_forgotten() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("offsets.log");
+        let mut offsets = Offsets::open(path.clone()).unwrap();
+        for group in ["gone", "here"] {
+            offsets
+                .commit(group, vec![(("t".into(), 0), at(5))])
+                .unwrap();
+        }
+        let (day, now) = (Duration::from_hours(24), now_s());
+        let mut forget = |later_s| offsets.forget_silent(day, now + later_s, |g| g == "here");
+        assert_eq!(forget(86_000).unwrap(), 0);
+        assert_eq!(forget(90_000).unwrap(), 1);
+        let kept: Vec<_> = offsets.groups().cloned().collect();
+        assert_eq!(kept, ["here"]);
+        let again = Offsets::open(path).unwrap();
+        assert_eq!((again.get("gone", "t", 0), again.count()), (None, 1));
     }
 
     #[test]

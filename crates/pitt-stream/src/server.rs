@@ -15,7 +15,7 @@ use crate::error::StreamError;
 use crate::group::Groups;
 use crate::handle::Handle;
 use crate::log::LogSettings;
-use crate::offsets::Offsets;
+use crate::offsets::{Offsets, now_s};
 use crate::sasl::Credentials;
 use crate::tls;
 use crate::topics::Topics;
@@ -68,6 +68,19 @@ impl Shared {
         if known { Ok(()) } else { members }
     }
 
+    fn forget_silent_groups(&self) {
+        let Some(kept) = self.config.keep_offsets else {
+            return;
+        };
+        let has_members = |group: &str| self.groups.show(group, |_| ()).is_some();
+        let mut offsets = self.offsets.lock().unwrap_or_else(PoisonError::into_inner);
+        match offsets.forget_silent(kept, now_s(), has_members) {
+            Ok(0) => {}
+            Ok(n) => tracing::info!("forgot the offsets of {n} groups unused for long"),
+            Err(error) => tracing::error!("cannot forget offsets: {error}"),
+        }
+    }
+
     pub(crate) fn sync(&self) {
         for topic in self.topics.all() {
             for (index, log) in topic.partitions.iter().enumerate() {
@@ -90,6 +103,7 @@ impl Shared {
     }
 
     pub(crate) fn retain(&self) {
+        self.forget_silent_groups();
         for topic in self.topics.all() {
             for (index, log) in topic.partitions.iter().enumerate() {
                 match log.retain(self.config.retention, SystemTime::now()) {

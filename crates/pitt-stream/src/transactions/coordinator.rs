@@ -6,9 +6,9 @@ use std::time::{Duration, Instant};
 
 use kafka_protocol::ResponseError;
 
-use super::{FORGOTTEN_AFTER, Known, State, Transaction, by_group, lock, now_ms, now_s};
+use super::{FORGOTTEN_AFTER, Known, State, Transaction, by_group, lock, now_ms};
 use crate::batch::Ending;
-use crate::offsets::Committed;
+use crate::offsets::{Committed, now_s};
 use crate::server::Shared;
 
 /// No transaction may stay open longer `[ms]`, as in Kafka.

@@ -31,7 +31,7 @@ use serde::{Deserialize, Serialize};
 pub(crate) use coordinator::Producer;
 
 use crate::lines::Lines;
-use crate::offsets::Committed;
+use crate::offsets::{Committed, now_s};
 
 /// An id of which nothing was heard for so long is forgotten, as in Kafka.
 const FORGOTTEN_AFTER: Duration = Duration::from_hours(7 * 24);
@@ -269,16 +269,7 @@ pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn now() -> Duration {
-    SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default()
-}
-
-fn now_s() -> u64 {
-    now().as_secs()
-}
-
 fn now_ms() -> i64 {
-    i64::try_from(now().as_millis()).unwrap_or(i64::MAX)
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    i64::try_from(since.unwrap_or_default().as_millis()).unwrap_or(i64::MAX)
 }
