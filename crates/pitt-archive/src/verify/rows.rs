@@ -145,7 +145,7 @@ pub(super) fn check(
     let mut all = vec![checks.packets, checks.positions, lines, checks.ids];
     all.extend(check_alerts(listing, &mut journal));
     all.push(check_simple(listing, FORCED, &journal));
-    all.push(check_matches(listing, &journal));
+    all.push(check_matches(listing, &journal, ledger));
     all.push(check_quarantine(listing, &mut journal));
     if archive.has_index() && !damaged {
         check_index_counts(archive, &journal, listing, &mut checks.index);
@@ -363,7 +363,7 @@ fn check_simple(listing: &Listing, name: &str, journal: &Journal) -> Check {
     check
 }
 
-fn check_matches(listing: &Listing, journal: &Journal) -> Check {
+fn check_matches(listing: &Listing, journal: &Journal, ledger: &mut Ledger) -> Check {
     let mut check = Check::new(MATCHES);
     let mut seen: HashSet<(String, i64, String, String)> = HashSet::new();
     let columns = ["survey", "alert_id", "filter", "version"];
@@ -376,6 +376,8 @@ fn check_matches(listing: &Listing, journal: &Journal) -> Check {
             filter.to_owned(),
             version.to_owned(),
         );
+        let taken = (key.2.clone(), key.3.clone());
+        *ledger.matched.entry(taken).or_default() += 1;
         let right = journal.stored(survey, alert_id) && seen.insert(key);
         check.expect(right, || {
             format!("{survey} {alert_id}, filter {filter}: not stored, or here twice")

@@ -424,7 +424,36 @@ mod tests {
     fn everything_fits_eighty_columns() {
         let text = View::of("pitt-data", vec![run(json!({}))], NOW).text();
         assert!(text.lines().all(|line| line.chars().count() <= WIDTH));
-        insta::assert_snapshot!(text, @"");
+        insta::assert_snapshot!(text, @r"
+        Pitt Broker, archive pitt-data
+
+        Process 4711 on summit, lane 0
+          running for 5 min
+          http://127.0.0.1:8080
+              1,234,567 received         1,230,000 stored
+                  4,000 duplicates             567 quarantined
+                        500 bad_data, 67 unknown_schema
+                    412 alerts/s               398 over a minute, 24.5 MB/s
+               512.0 MB memory            640.0 MB at most
+                  38 ms receipt to match, p50; p99 210 ms, p99.9 1.2 s
+
+          input  state    since    packets  waiting
+          ztf    reading  5 min  1,234,567    1,500
+            ztf: last error 2001-09-09 01:48:20: no broker answers
+            ztf: 3 messages expired unread
+
+          filter                      matches  delivered
+          bright                        3,456      3,456
+          young_supernova_candidates       12         11
+
+          output                  state       since  to publish
+          kafka.example.org:9092  publishing  5 min           7
+
+        Archive: 5,000,000 alerts, 12,345 matches, 678 quarantined, 120.3 GB
+        Disk:    45.2 GB free of 100.0 GB
+
+        Nothing is wrong.
+        ");
     }
 
     #[test]
@@ -438,7 +467,29 @@ mod tests {
         assert_eq!(view.troubles.len(), 2);
         let text = view.text();
         assert!(text.lines().all(|line| line.chars().count() <= WIDTH));
-        insta::assert_snapshot!(text, @"");
+        insta::assert_snapshot!(text, @r"
+        Pitt Broker, archive pitt-data
+
+        Process 4711 on summit, lane 0
+          running for 5 min
+          http://127.0.0.1:8080
+              1,234,567 received         1,230,000 stored
+                  4,000 duplicates             567 quarantined
+                        500 bad_data, 67 unknown_schema
+                    412 alerts/s               398 over a minute, 24.5 MB/s
+               512.0 MB memory            640.0 MB at most
+                  38 ms receipt to match, p50; p99 210 ms, p99.9 1.2 s
+
+          input  state    since  packets  waiting
+          lsst   waiting  2 min        0        –
+
+        Archive: 5,000,000 alerts, 12,345 matches, 678 quarantined, 120.3 GB
+        Disk:    900.0 MB free of 100.0 GB
+
+        ! input lsst: no broker answers at kafka.example.org:9092: connection refused
+          (check `servers`, and that the cluster runs)
+        ! the archive's disk has 900.0 MB left
+        ");
     }
 
     #[test]

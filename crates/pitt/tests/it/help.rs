@@ -53,6 +53,7 @@ fn the_first_page_names_every_command() {
     insta::assert_snapshot!(commands, @r"
     demo        Send a simulated night of ZTF and LSST alerts through the whole broker
     run         Run the broker: read alerts, filter them, archive them
+    download    Fetch nights of ZTF's public archive
     status      Show how running brokers are: inputs, rates, lag, what is wrong
     ls          List the nights in the archive
     show        Show every value of one alert, with units
@@ -79,7 +80,7 @@ fn misuse_is_exit_code_2_and_says_what_to_do() {
     assert_eq!(code, 2);
     let (code, error) = bad(folder.path(), &["run"]);
     assert_eq!(code, 2);
-    insta::assert_snapshot!(error, @"error: nothing to read (give a folder with --from, or `source.paths` in pitt.toml; `pitt demo` makes alerts up)");
+    insta::assert_snapshot!(error, @"error: nothing to read (give a folder with --from, a stream with --kafka, or either in pitt.toml; `pitt demo` makes alerts up)");
     let (code, error) = bad(folder.path(), &["cone", "400", "-4", "10"]);
     assert_eq!(code, 2, "{error}");
     let (code, error) = bad(folder.path(), &["cone", "40", "-4", "-10"]);
