@@ -103,6 +103,8 @@ pub(crate) struct Inner {
     pub(crate) writing: AtomicBool,
     pub(crate) lane: Option<Lane>,
     index: RwLock<Option<Index>>,
+    /// Held while the index follows the tables: a list of files must not be older than what the index has followed.
+    following: Mutex<()>,
     packet_files: RwLock<HashMap<(u64, u32), PathBuf>>,
     open_files: OpenFiles,
     book: Mutex<Book>,
@@ -154,6 +156,7 @@ impl Archive {
             options: Arc::new(options),
             writing: AtomicBool::new(false),
             index: RwLock::new(index),
+            following: Mutex::default(),
             packet_files: RwLock::default(),
             open_files: OpenFiles::new(256),
             book: Mutex::default(),
@@ -305,6 +308,7 @@ impl Archive {
 
     /// Deletes the index and makes it again from the tables; returns the rows read.
     pub fn rebuild_index(&self) -> Result<u64, ArchiveError> {
+        let _following = self.inner.following();
         self.inner.rebuild_index()
     }
 }
@@ -411,8 +415,14 @@ impl Inner {
         lock(&self.tables)
     }
 
+    /// Waits until no other thread lets the index follow.
+    pub(crate) fn following(&self) -> MutexGuard<'_, ()> {
+        lock(&self.following)
+    }
+
     /// Brings everything derived in memory and the index up to the tables.
     pub(crate) fn catch_up(&self) -> Result<(), ArchiveError> {
+        let _following = self.following();
         let listed = self.list_indexed()?;
         {
             let tables = self.tables();

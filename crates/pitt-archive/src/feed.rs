@@ -70,8 +70,12 @@ impl Archive {
         seq: u64,
         limit: usize,
     ) -> Result<Vec<LoggedMatch>, ArchiveError> {
-        self.inner.update_table(PACKETS)?;
         self.inner.update_table(MATCHES)?;
+        if self.inner.update_table(PACKETS)? {
+            // Whoever reads of a match may ask for its packet next.
+            self.inner.update_tables()?;
+            self.inner.catch_up()?;
+        }
         let mut next = seq + 1;
         loop {
             let first = next;
@@ -147,9 +151,13 @@ fn take_rows(
 }
 
 impl Inner {
-    /// Reads what others have committed to a table.
-    pub(crate) fn update_table(&self, name: &str) -> Result<(), ArchiveError> {
-        table_mut(&mut self.tables(), name)?.update()
+    /// Reads what others have committed to a table; whether that was anything.
+    fn update_table(&self, name: &str) -> Result<bool, ArchiveError> {
+        let mut tables = self.tables();
+        let log = table_mut(&mut tables, name)?;
+        let before = log.version();
+        log.update()?;
+        Ok(log.version() != before)
     }
 
     /// The last match number of a lane that is committed; 0 when there is none.

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
+use arrow_schema::DataType;
 use pitt_alert::{Decoded, Packet};
 
 use super::matched::{self, MatchRow};
@@ -282,6 +283,7 @@ impl Writer {
         self.learn(beside)?;
         self.check_positions(&open.positions)?;
         self.check_claims(beside, open)?;
+        self.check_columns(open)?;
         self.commit = last + 1;
         open.renumber(self.commit)?;
         crash::point("renumbered");
@@ -314,6 +316,27 @@ impl Writer {
         Ok(())
     }
 
+    /// Whether the files still fit their tables, which others may have made or let grow since they were begun.
+    fn check_columns(&self, open: &Open) -> Result<(), ArchiveError> {
+        let tables = self.inner.tables();
+        for (name, stream) in &open.derived.streams {
+            let Some(log) = tables.get(name) else {
+                continue;
+            };
+            let now = log.schema()?;
+            let fit = stream.schema().fields().iter().all(|field| {
+                let there = now.field_with_name(field.name());
+                there.map_or(true, |there| fits(field.data_type(), there.data_type()))
+            });
+            if !fit {
+                return Err(ArchiveError::Fenced {
+                    place: format!("table `{name}`"),
+                });
+            }
+        }
+        Ok(())
+    }
+
     /// After a commit: the index follows it and those of others, and claims that it made good are dropped.
     pub(super) fn settle(&mut self, beside: &mut Beside) -> Result<(), ArchiveError> {
         self.inner.catch_up()?;
@@ -328,6 +351,21 @@ impl Writer {
                     .txn(partition)?
                     .unwrap_or(0)),
             })
+    }
+}
+
+/// Whether a file's column can be read as a table's of the same name.
+fn fits(file: &DataType, table: &DataType) -> bool {
+    match (file, table) {
+        (DataType::Struct(file), DataType::Struct(table)) => file.iter().all(|field| {
+            let there = table.find(field.name());
+            there.is_none_or(|(_, there)| fits(field.data_type(), there.data_type()))
+        }),
+        (DataType::List(file), DataType::List(table)) => fits(file.data_type(), table.data_type()),
+        (DataType::Map(file, _), DataType::Map(table, _)) => {
+            fits(file.data_type(), table.data_type())
+        }
+        (file, table) => file == table,
     }
 }
 

@@ -136,6 +136,7 @@ impl Writer {
     }
 
     fn follow(&self, open: &Open) -> Result<(), ArchiveError> {
+        let _following = self.inner.following();
         let streams = std::iter::once((PACKETS, &open.packets))
             .chain(open.derived.streams.iter().map(|(n, s)| (&n[..], s)));
         for (name, stream) in streams {
