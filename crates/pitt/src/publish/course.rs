@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use pitt_kafka::publish::{Backoff, Feed, Output, Progress, Publisher};
+use pitt_kafka::publish::{Backoff, Cursor, Feed, Output, Progress, Publisher};
 
 use super::Desk;
 use super::noted;
@@ -139,7 +139,8 @@ impl<'a, F: Feed> Course<'a, F> {
             Some(at) => at.elapsed() >= NOTE,
             None => true,
         };
-        let Some(cursor) = self.publisher.cursor().filter(|_| due || at_rest) else {
+        let told = |cursor: &&Cursor| (due || at_rest) && !cursor.place.is_empty();
+        let Some(cursor) = self.publisher.cursor().filter(told) else {
             return;
         };
         noted::write(
