@@ -198,14 +198,20 @@ impl Telemetry {
                 .collect(),
             filters: self.filters(),
             inputs: self.inputs(),
-            output: self
-                .output
-                .get()
-                .map(|servers| counters.output.status(servers)),
+            output: self.output(),
             archive: lock(&self.stored).clone(),
             disk: process::disk(&self.folder),
             memory: memory(),
         }
+    }
+
+    /// The output; before it has said where it stands, at least the matches of this run wait that it has not acknowledged.
+    fn output(&self) -> Option<OutputStatus> {
+        let mut status = self.counters.output.status(self.output.get()?);
+        let waiting = |filter: &FilterStatus| filter.matches.saturating_sub(filter.delivered);
+        let least = || self.filters().iter().map(waiting).sum();
+        status.behind = status.behind.or_else(|| Some(least()));
+        Some(status)
     }
 
     fn stage(&self, stage: Stage) -> Option<StageStatus> {
