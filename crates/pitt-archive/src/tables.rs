@@ -84,7 +84,7 @@ pub fn alerts(survey: &str) -> String {
 /// Compression of the packets' bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum PacketCompression {
-    /// Zstandard, level 1: two thirds of LSST's bytes saved.
+    /// Zstandard, level -1: three quarters of LSST's bytes saved.
     #[default]
     Zstd,
     /// LZ4: faster, larger.
