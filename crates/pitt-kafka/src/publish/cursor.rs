@@ -14,9 +14,16 @@ pub struct Cursor {
     pub place: String,
     /// Messages published so far.
     pub published: u64,
+    /// What was not to be published.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub kept_back: u64,
     /// Messages that could not be, by label.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub refused: BTreeMap<String, u64>,
+}
+
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 impl Cursor {
@@ -34,12 +41,13 @@ impl Cursor {
     pub(super) fn followed_by<'a>(
         &self,
         place: String,
-        published: usize,
+        (published, kept_back): (usize, u64),
         refused: impl Iterator<Item = &'a str>,
     ) -> Cursor {
         let mut next = Cursor {
             place,
             published: self.published + published as u64,
+            kept_back: self.kept_back + kept_back,
             refused: self.refused.clone(),
         };
         for label in refused {

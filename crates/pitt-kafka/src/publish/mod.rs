@@ -65,6 +65,8 @@ pub struct Batch {
     pub messages: Vec<Outgoing>,
     /// Labels of what could not be made a message of, each once for each of them.
     pub refused: Vec<Arc<str>>,
+    /// How many there were that are not to be published.
+    pub kept_back: u64,
     /// Place after the last of them; `None` when nothing is there.
     pub place: Option<String>,
 }

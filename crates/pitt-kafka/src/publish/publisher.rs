@@ -151,7 +151,8 @@ impl<C: Connect, F: Feed> Publisher<C, F> {
         }
         loop {
             let refused = batch.refused.iter().map(AsRef::as_ref);
-            let next = cursor.followed_by(place.clone(), batch.messages.len(), refused);
+            let counts = (batch.messages.len(), batch.kept_back);
+            let next = cursor.followed_by(place.clone(), counts, refused);
             match Self::transaction(producer, batch, &next) {
                 Ok(()) => return Ok(next),
                 Err(Failure::Refused { index, detail }) if index < batch.messages.len() => {

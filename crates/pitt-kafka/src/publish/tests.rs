@@ -176,6 +176,7 @@ impl Feed for Numbers {
         Ok(Batch {
             messages: (from + 1..=to).map(message).collect(),
             refused: vec![],
+            kept_back: 0,
             place: (to > from).then(|| to.to_string()),
         })
     }

@@ -13,6 +13,7 @@ use super::settings;
 use super::simulate::progress_bar;
 use crate::broker::{OffList, open_archive};
 use crate::cli::{Global, Verify};
+use crate::publish::{self, Delivery};
 use crate::screen::{self, Align, Table, count};
 
 pub(super) fn run(global: &Global, args: &Verify) -> Result<ExitCode> {
@@ -25,6 +26,8 @@ pub(super) fn run(global: &Global, args: &Verify) -> Result<ExitCode> {
     })?;
     bar.finish_and_clear();
     let off = OffList::of(archive.folder()).read()?;
+    let deliveries = publish::deliveries(&archive)?;
+    let ok = report.ok() && deliveries.iter().all(Delivery::balances);
     if args.json {
         let check = |check: &pitt_archive::verify::Check| {
             json!({
@@ -48,7 +51,8 @@ pub(super) fn run(global: &Global, args: &Verify) -> Result<ExitCode> {
             };
         let matched = |((filter, version), number): (&(String, String), &u64)| json!({"filter": filter, "version": version, "matches": number});
         screen::print_json(&json!({
-            "ok": report.ok(),
+            "ok": ok,
+            "delivered": deliveries,
             "checks": report.checks.iter().map(check).collect::<Vec<_>>(),
             "ledger": report.ledger.lines.iter().map(line).collect::<Vec<_>>(),
             "filters_off": off,
@@ -63,12 +67,32 @@ pub(super) fn run(global: &Global, args: &Verify) -> Result<ExitCode> {
         if !off.is_empty() {
             screen::print(&format!("\n{}", off_table(&off)))?;
         }
+        screen::print(&delivered(&deliveries))?;
     }
-    Ok(if report.ok() {
+    Ok(if ok {
         ExitCode::SUCCESS
     } else {
         ExitCode::FAILURE
     })
+}
+
+/// How far each lane's matches are published, a line each; empty when nothing is.
+fn delivered(deliveries: &[Delivery]) -> String {
+    let line = |one: &Delivery| {
+        let wrong = if one.balances() { "" } else { "  DOES NOT BALANCE" };
+        format!(
+            "\nPublished to {}, lane {}: {} of {} matches up to number {} ({} refused, {} not to be published), {} wait.{wrong}\n",
+            one.output,
+            one.lane,
+            count(one.published),
+            count(one.matches),
+            one.seq,
+            count(one.refused),
+            count(one.kept_back),
+            count(one.waiting),
+        )
+    };
+    deliveries.iter().map(line).collect()
 }
 
 /// The checks, the ledger night by night, and partitions that do not balance.

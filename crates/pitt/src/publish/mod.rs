@@ -34,7 +34,7 @@ use pitt_kafka::publish::{Output, Transport};
 use pitt_query::FilterSet;
 
 pub use health::Health;
-pub use noted::{Noted, noted};
+pub use noted::{Delivery, Noted, deliveries, noted};
 pub use routes::{Form, Route, Routes};
 
 use crate::config::{Settings, kafka};

@@ -6,7 +6,7 @@
 
 use std::path::{Path, PathBuf};
 
-use pitt_archive::Archive;
+use pitt_archive::{Archive, ArchiveError};
 use pitt_kafka::publish::Cursor;
 use serde::{Deserialize, Serialize};
 
@@ -31,6 +31,73 @@ impl Noted {
         self.cursor.place.parse().ok()
     }
 }
+
+/// How far the matches of one lane are delivered: what the archive has against what the output has acknowledged.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Delivery {
+    /// The lane.
+    pub lane: u32,
+    /// Addresses of the output.
+    pub output: String,
+    /// Number of the last match that is settled: published, refused or kept back.
+    pub seq: u64,
+    /// Matches up to it, as the archive has them.
+    pub matches: u64,
+    /// Of these, published,
+    pub published: u64,
+    /// refused,
+    pub refused: u64,
+    /// and kept back because their filters publish nothing.
+    pub kept_back: u64,
+    /// Matches after it: they wait.
+    pub waiting: u64,
+}
+
+impl Delivery {
+    /// Whether every match up to the last settled one is accounted for.
+    pub fn balances(&self) -> bool {
+        self.matches == self.published + self.refused + self.kept_back
+    }
+}
+
+/// The deliveries of every lane that has a note.
+///
+/// # Errors
+/// The matches cannot be read.
+pub fn deliveries(archive: &Archive) -> Result<Vec<Delivery>, ArchiveError> {
+    let mut deliveries = vec![];
+    for (name, note) in noted(archive.folder()) {
+        let (Ok(lane), Some(seq)) = (name.parse(), note.seq()) else {
+            continue;
+        };
+        let mut delivery = Delivery {
+            lane,
+            output: note.output,
+            seq,
+            matches: 0,
+            published: note.cursor.published,
+            refused: note.cursor.refused.values().sum(),
+            kept_back: note.cursor.kept_back,
+            waiting: 0,
+        };
+        let mut last = 0;
+        loop {
+            let page = archive.matches_after(lane, last, PAGE)?;
+            let Some(end) = page.last().map(|one| one.seq) else {
+                break;
+            };
+            let settled = page.iter().filter(|one| one.seq <= seq).count();
+            delivery.matches += settled as u64;
+            delivery.waiting += (page.len() - settled) as u64;
+            last = end;
+        }
+        deliveries.push(delivery);
+    }
+    Ok(deliveries)
+}
+
+/// Matches read at once.
+const PAGE: usize = 50_000;
 
 fn folder(archive: &Path) -> PathBuf {
     archive.join("delivered")

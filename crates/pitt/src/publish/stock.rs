@@ -144,7 +144,7 @@ impl Feed for Stock<'_> {
                     self.received_us.push(one.packet.received_us);
                     batch.messages.push(message);
                 }
-                Ok(None) => {}
+                Ok(None) => batch.kept_back += 1,
                 Err(detail) => {
                     let (filter, alert) = (&*one.taken.filter, one.taken.alert_id);
                     tracing::error!(filter, alert, detail, "no message can be made of a match");

@@ -14,6 +14,7 @@ mod kafka;
 #[path = "../../../pitt-nights/tests/it/server.rs"]
 mod nights_server;
 mod port;
+mod publish;
 mod quarantine;
 mod settings;
 mod status;
