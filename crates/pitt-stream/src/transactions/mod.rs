@@ -250,11 +250,12 @@ impl Kept {
     }
 }
 
+/// Topic, partition and what is committed there.
+type Commit = ((String, i32), Committed);
+
 /// Offsets sorted out by the group that is to have them.
-fn by_group(
-    offsets: &[(String, String, i32, Committed)],
-) -> BTreeMap<String, Vec<((String, i32), Committed)>> {
-    let mut groups: BTreeMap<String, Vec<_>> = BTreeMap::new();
+fn by_group(offsets: &[(String, String, i32, Committed)]) -> BTreeMap<String, Vec<Commit>> {
+    let mut groups: BTreeMap<String, Vec<Commit>> = BTreeMap::new();
     for (group, topic, partition, committed) in offsets {
         let place = (topic.clone(), *partition);
         groups
