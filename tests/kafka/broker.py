@@ -60,17 +60,12 @@ class Broker:
         self.kills = 0
         self._log = self.folder / "pitt.log"
 
-    def start(self, prefix: tuple[str, ...] = (), environment: dict | None = None, before=None) -> Broker:
-        """Starts `pitt run`. `prefix` goes before the program (`faketime ..`); `before` runs in the child first."""
-        def prepare():
-            dies_with_us()
-            if before:
-                before()
-
-        command = [*prefix, str(pitt()), "-c", str(self.settings), "run", "--json"]
+    def start(self, environment: dict | None = None) -> Broker:
+        """Starts `pitt run`, with `environment` over the test's own."""
+        command = [str(pitt()), "-c", str(self.settings), "run", "--json"]
         with open(self._log, "ab") as log:
             self.process = subprocess.Popen(
-                command, stdout=log, stderr=log, preexec_fn=prepare, env=os.environ | (environment or {}))
+                command, stdout=log, stderr=log, preexec_fn=dies_with_us, env=os.environ | (environment or {}))
         return self
 
     def kill(self) -> None:
