@@ -18,8 +18,8 @@ const SHARED: i64 = 5_000;
 const CHUNK: usize = 100;
 /// A worker that will be killed takes its time, so that the night is not over before.
 const PACE_MS: &str = "80";
-const KILLS: usize = 40;
-const STOPS: usize = 8;
+const KILLS: usize = 24;
+const STOPS: usize = 6;
 /// Partitions of each source.
 const PARTITIONS: i64 = 2;
 
