@@ -252,7 +252,7 @@ async fn schema(State(catalogue): State<Arc<Catalogue>>, id: Asked<String>) -> O
 async fn schema_text(State(catalogue): State<Arc<Catalogue>>, id: Asked<String>) -> Outcome {
     let id = parts(id)?;
     ask(catalogue, move |catalogue| {
-        Ok(plain(&*find(catalogue, &id)?.1))
+        Ok(plain(&find(catalogue, &id)?.1))
     })
     .await
 }
@@ -356,7 +356,7 @@ async fn version_text(
 ) -> Outcome {
     let (name, version) = parts(asked)?;
     ask(catalogue, move |catalogue| {
-        Ok(plain(&*one_version(catalogue, &name, &version)?.1))
+        Ok(plain(&one_version(catalogue, &name, &version)?.1))
     })
     .await
 }

@@ -54,7 +54,7 @@ impl Latency {
         self.counts().sum()
     }
 
-    /// All times added up \[s\].
+    /// All times added up `[s]`.
     pub fn sum_s(&self) -> f64 {
         self.micros.load(Ordering::Relaxed) as f64 * 1e-6
     }
@@ -68,7 +68,7 @@ impl Latency {
             .collect()
     }
 
-    /// The time \[ms\] that a share of the alerts stayed under; `None` before the first alert.
+    /// The time `[ms]` that a share of the alerts stayed under; `None` before the first alert.
     pub fn quantile_ms(&self, share: f64) -> Option<f64> {
         let counts: Vec<u64> = self.counts().collect();
         let total: u64 = counts.iter().sum();

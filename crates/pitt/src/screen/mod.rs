@@ -68,7 +68,7 @@ pub fn milliseconds(time: Option<f64>) -> String {
     }
 }
 
-/// A time \[us since 1970, UTC\] for people: `2026-11-22 23:24:07`, UTC.
+/// A time `[us since 1970, UTC]` for people: `2026-11-22 23:24:07`, UTC.
 pub fn utc(time_us: i64) -> String {
     let seconds = time_us.div_euclid(1_000_000);
     let (day, second) = (seconds.div_euclid(86_400), seconds.rem_euclid(86_400));

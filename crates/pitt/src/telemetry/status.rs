@@ -14,7 +14,7 @@ pub(super) const FORMAT: u32 = 1;
 /// Folder of an archive with one document for each lane.
 const FOLDER: &str = "status";
 
-/// A document not written for so long is of a process that died or hangs \[us\].
+/// A document not written for so long is of a process that died or hangs `[us]`.
 const STALE_US: i64 = 10_000_000;
 
 /// Less than this on the archive's disk is said to be wrong.
@@ -109,11 +109,11 @@ pub struct RateStatus {
 pub struct StageStatus {
     /// How often it was passed: by packets or batches.
     pub count: u64,
-    /// Median \[ms\].
+    /// Median `[ms]`.
     pub p50_ms: f64,
-    /// 99 of 100 take less \[ms\].
+    /// 99 of 100 take less `[ms]`.
     pub p99_ms: f64,
-    /// 999 of 1000 take less \[ms\].
+    /// 999 of 1000 take less `[ms]`.
     pub p999_ms: f64,
 }
 
