@@ -26,6 +26,10 @@ impl ConsumerContext for Context {
         kind: RDKafkaRespErr,
         partitions: &mut TopicPartitionList,
     ) {
+        // What was on its way when the client ended: nobody is left to answer, and nobody would answer us.
+        if consumer.closed() {
+            return;
+        }
         let board = &self.shared.board;
         board.rebalances.fetch_add(1, Ordering::Relaxed);
         if kind == RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS {

@@ -99,12 +99,25 @@ fn session(
     if let Some(list) = shared.take_advice() {
         commit(&consumer, &list, CommitMode::Sync);
     }
-    // Leaves the group: partitions are taken from us once more, by the callback.
+    leave(shared, &consumer);
     drop(consumer);
     let mut ours = shared.assigned();
     ours.paused = false;
     ours.held.clear();
     outcome
+}
+
+/// Leaves the group while the client is still at work: partitions are taken from us by the callback.
+///
+/// Closing alone would do that too, but when the group is dividing its partitions at that very moment, librdkafka has been seen to wait for
+/// ever for an answer from its own thread that has ended.
+fn leave(shared: &Shared, consumer: &BaseConsumer<Context>) {
+    consumer.unsubscribe();
+    let until = Instant::now() + 5 * PATIENCE;
+    while !shared.assigned().is_empty() && Instant::now() < until {
+        // What still comes is not ours to take any more.
+        let _ = consumer.poll(POLL);
+    }
 }
 
 /// Tells the group where the archive stands, for lag monitors.

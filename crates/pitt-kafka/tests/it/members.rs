@@ -89,3 +89,37 @@ fn partitions_that_the_group_gave_away_are_not_written_twice() {
     second.stop();
     server.shutdown();
 }
+
+#[test]
+fn programs_that_end_at_the_same_moment_all_end() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = server(folder.path());
+    server.handle().create_topic("a", PARTITIONS).unwrap();
+    let settings = input(&server.address().to_string(), &["a"]);
+    let (ended, ends) = std::sync::mpsc::channel();
+    for round in 0..4 {
+        let store = Arc::<Store>::default();
+        let members = [(); 3].map(|()| Member::start(settings.clone(), &store));
+        // In the last rounds the group is still dividing its partitions.
+        if round < 2 {
+            let shared = |member: &Member| member.health().partitions.len() == 2;
+            wait_for("shares", || members.iter().all(shared));
+        } else {
+            wait_for("a share", || !members[0].health().partitions.is_empty());
+        }
+        for member in members {
+            let ended = ended.clone();
+            std::thread::spawn(move || {
+                member.stop();
+                let _ = ended.send(());
+            });
+        }
+        for _ in 0..3 {
+            assert!(
+                ends.recv_timeout(Duration::from_secs(60)).is_ok(),
+                "one does not end (round {round})"
+            );
+        }
+    }
+    server.shutdown();
+}

@@ -66,34 +66,48 @@ fn settings(dir: &Path, servers: &str) {
     std::fs::write(dir.join("pitt.toml"), text).unwrap();
 }
 
-fn start(dir: &Path) -> Child {
-    pitt(dir)
-        .args(["run", "--json"])
-        .stdout(Stdio::piped())
-        .stderr(Stdio::inherit())
-        .spawn()
-        .unwrap()
+/// A run that ends with its test.
+struct Run(Option<Child>);
+
+impl Run {
+    fn start(command: &mut Command) -> Self {
+        let command = command.stdout(Stdio::piped()).stderr(Stdio::null());
+        Self(Some(command.spawn().unwrap()))
+    }
+
+    /// Ends it as Ctrl-C does, and gives its counts.
+    fn interrupt(mut self) -> serde_json::Value {
+        let run = self.0.take().unwrap();
+        let ended = Command::new("kill")
+            .args(["-INT", &run.id().to_string()])
+            .status();
+        assert!(ended.unwrap().success());
+        let output = run.wait_with_output().unwrap();
+        assert!(output.status.success(), "{:?}", output.status);
+        serde_json::from_slice(&output.stdout).unwrap()
+    }
 }
 
-/// Ends a run as Ctrl-C does, and gives its counts.
-fn interrupt(run: Child) -> serde_json::Value {
-    let ended = Command::new("kill")
-        .args(["-INT", &run.id().to_string()])
-        .status();
-    assert!(ended.unwrap().success());
-    let output = run.wait_with_output().unwrap();
-    assert!(output.status.success(), "{:?}", output.status);
-    serde_json::from_slice(&output.stdout).unwrap()
+impl Drop for Run {
+    /// kill -9
+    fn drop(&mut self) {
+        if let Some(run) = &mut self.0 {
+            let _ = run.kill();
+            let _ = run.wait();
+        }
+    }
 }
 
-/// Rows of `packets`, and how many positions they have.
+/// Rows of `packets`, and how many positions they have; nothing while there is no archive.
 fn rows(dir: &Path) -> (u64, u64) {
     let sql = "SELECT count(*) AS n, count(DISTINCT concat(partition, '@', offset)) AS places FROM packets";
-    if !dir.join("archive/packets/_delta_log").exists() {
+    let query = ["query", sql, "--json", "--archive", "archive"];
+    let output = pitt(dir).args(query).output().unwrap();
+    if !output.status.success() {
         return (0, 0);
     }
-    let rows = json(dir, &["query", sql, "--format", "json"]);
-    let number = |name: &str| rows[0][name].as_u64().unwrap();
+    let row: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let number = |name: &str| row[name].as_u64().unwrap();
     (number("n"), number("places"))
 }
 
@@ -116,14 +130,14 @@ fn two_runs_of_one_group_share_an_archive_and_one_may_die() {
     let (first_part, rest) = packets.split_at(packets.len() / 3);
     let (second_part, third_part) = rest.split_at(rest.len() / 2);
     send(&stream, first_part);
-    let (mut first, second) = (start(dir), start(dir));
+    let start = || Run::start(pitt(dir).args(["run", "--json"]));
+    let (first, second) = (start(), start());
     wait_for_rows(dir, first_part.len());
     send(&stream, second_part);
-    first.kill().unwrap();
-    first.wait().unwrap();
+    drop(first);
     send(&stream, third_part);
     wait_for_rows(dir, packets.len());
-    let counts = interrupt(second);
+    let counts = second.interrupt();
     assert_eq!(counts["stopped"], true);
     assert_eq!(rows(dir), (packets.len() as u64, packets.len() as u64));
     let verified = json(dir, &["verify", "--json"]);
@@ -150,39 +164,12 @@ fn a_stream_is_read_with_two_flags_and_goes_on_where_it_stood() {
     let mut received = 0;
     for (part, expected) in [(first_part, first_part.len()), (rest, packets.len())] {
         send(&server.handle(), part);
-        let run = pitt(dir)
-            .args([
-                "run",
-                "--json",
-                "--kafka",
-                &servers,
-                "--topic",
-                "ztf",
-                "--archive",
-                "archive",
-            ])
-            .env("PITT_COMMIT_EVERY_S", "0.3")
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let until = Instant::now() + Duration::from_secs(120);
-        while !dir.join("archive/packets/_delta_log").exists() {
-            assert!(Instant::now() < until, "no archive");
-            std::thread::sleep(Duration::from_millis(50));
-        }
-        let sql = "SELECT count(*) AS n FROM packets";
-        loop {
-            let rows = json(
-                dir,
-                &["query", sql, "--format", "json", "--archive", "archive"],
-            );
-            if rows[0]["n"].as_u64().unwrap() as usize >= expected {
-                break;
-            }
-            assert!(Instant::now() < until, "{rows} of {expected}");
-            std::thread::sleep(Duration::from_millis(200));
-        }
-        received += interrupt(run)["received"].as_u64().unwrap();
+        let words = ["run", "--json", "--kafka", &servers, "--topic", "ztf"];
+        let mut command = pitt(dir);
+        command.args(words).args(["--archive", "archive"]);
+        let run = Run::start(command.env("PITT_COMMIT_EVERY_S", "0.3"));
+        wait_for_rows(dir, expected);
+        received += run.interrupt()["received"].as_u64().unwrap();
     }
     assert_eq!(received as usize, packets.len(), "nothing was read twice");
     server.shutdown();
