@@ -17,6 +17,7 @@ use self::night::{Night, write_filters};
 use crate::broker::{self, DecodeAndFilter};
 use crate::cli::Bench;
 use crate::filters;
+use crate::pipeline::cpu;
 use crate::screen::{self, Align, Table, count};
 
 /// Alerts a batch, as the running broker has them.
@@ -57,15 +58,20 @@ impl Drop for Scratch {
     }
 }
 
-/// Repeats a stage until it has taken long enough; seconds a pass.
+/// Repeats a stage until it has taken long enough; seconds a pass, of processor time where the system tells it.
 fn seconds(mut pass: impl FnMut()) -> f64 {
     pass();
-    let (begin, mut passes) = (Instant::now(), 0);
+    let (begin, spent) = (Instant::now(), cpu::of_thread());
+    let mut passes = 0;
     while begin.elapsed() < LONG_ENOUGH {
         pass();
         passes += 1;
     }
-    begin.elapsed().as_secs_f64() / f64::from(passes)
+    let took = match (spent, cpu::of_thread()) {
+        (Some(before), Some(after)) => after.saturating_sub(before),
+        _ => begin.elapsed(),
+    };
+    took.as_secs_f64() / f64::from(passes)
 }
 
 fn figures(packets: &[Packet], set: Arc<FilterSet>, whole: &Value) -> Result<Value> {
