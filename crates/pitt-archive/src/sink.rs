@@ -1,6 +1,6 @@
 //! A data file on its way to the disk: gathered into blocks, hashed, written by a thread of its own.
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::{self, Write};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
@@ -33,7 +33,7 @@ pub(crate) struct Sink {
 /// Who holds the file.
 enum Stage {
     /// Nothing has been written yet.
-    Gathering(Disk),
+    Gathering(Box<Disk>),
     /// A thread takes full blocks and gives them back to be filled again.
     Writing {
         full: SyncSender<Block>,
@@ -51,14 +51,14 @@ impl Sink {
         Ok(Self {
             block: Block::new(),
             size: 0,
-            stage: Stage::Gathering(Disk::create(path)?),
+            stage: Stage::Gathering(Box::new(Disk::create(path)?)),
         })
     }
 
     /// Makes everything durable; size and XXH3-64 of the file.
     pub(crate) fn finish(&mut self) -> io::Result<(u64, u64)> {
         let mut disk = match std::mem::replace(&mut self.stage, Stage::Over) {
-            Stage::Gathering(disk) => disk,
+            Stage::Gathering(disk) => *disk,
             Stage::Writing { full, thread, .. } => {
                 drop(full);
                 joined(thread)?
@@ -73,7 +73,7 @@ impl Sink {
     /// Hands the full block over and goes on with an empty one.
     fn pass_on(&mut self) -> io::Result<()> {
         self.stage = match std::mem::replace(&mut self.stage, Stage::Over) {
-            Stage::Gathering(disk) => start(disk),
+            Stage::Gathering(disk) => start(*disk),
             other => other,
         };
         let Stage::Writing {
@@ -256,7 +256,7 @@ impl Disk {
 fn open_direct(path: &Path) -> Option<File> {
     use std::os::unix::fs::OpenOptionsExt;
     let flag = i32::try_from(rustix::fs::OFlags::DIRECT.bits()).ok()?;
-    OpenOptions::new()
+    std::fs::OpenOptions::new()
         .write(true)
         .custom_flags(flag)
         .open(path)
