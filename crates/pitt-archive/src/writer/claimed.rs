@@ -29,6 +29,9 @@ pub(super) struct Beside {
     stood: HashMap<String, i64>,
     /// Commits up to this one are in `Writer::next` and in the index.
     seen: u64,
+    /// Whether the log was read since the writer opened. Between the two, others may have committed claims and dropped
+    /// them from the log.
+    begun: bool,
 }
 
 impl Beside {
@@ -46,6 +49,7 @@ impl Beside {
             claims: Claims::new(&inner.site.root),
             stood: HashMap::new(),
             seen,
+            begun: false,
         }))
     }
 }
@@ -81,7 +85,8 @@ impl Writer {
             let spans = self.positions_after(packets);
             let spans = spans.map_err(|error| gap_or_fenced(error, &beside.stood))?;
             let turn = beside.claims.lock()?;
-            if !beside.claims.read(&turn)? {
+            let same = beside.claims.read(&turn)?;
+            if !same || !std::mem::replace(&mut beside.begun, true) {
                 drop(turn);
                 self.refresh(beside)?;
                 fresh = true;
@@ -216,6 +221,8 @@ impl Writer {
         }
         // After the positions: what they say is committed must be in the index before its claims are forgotten.
         self.inner.catch_up()?;
+        // Others may have committed matches that this lane had numbered before.
+        self.last_seq = self.last_seq.max(self.inner.last_seq(self.lane)?);
         if let Some(open) = &self.open {
             let positions = open.positions.clone();
             self.check_positions(&positions)?;
