@@ -99,24 +99,26 @@ fn session(
     if let Some(list) = shared.take_advice() {
         commit(&consumer, &list, CommitMode::Sync);
     }
-    leave(shared, &consumer);
-    drop(consumer);
+    close(shared, consumer);
     let mut ours = shared.assigned();
     ours.paused = false;
     ours.held.clear();
     outcome
 }
 
-/// Leaves the group while the client is still at work: partitions are taken from us by the callback.
+/// Closes the client, which leaves the group: partitions are taken from us once more, by the callback.
 ///
-/// Closing alone would do that too, but when the group is dividing its partitions at that very moment, librdkafka has been seen to wait for
-/// ever for an answer from its own thread that has ended.
-fn leave(shared: &Shared, consumer: &BaseConsumer<Context>) {
-    consumer.unsubscribe();
-    let until = Instant::now() + 5 * PATIENCE;
-    while !shared.assigned().is_empty() && Instant::now() < until {
-        // What still comes is not ours to take any more.
-        let _ = consumer.poll(POLL);
+/// When the group is dividing its partitions at that very moment, librdkafka has been seen to wait for ever. So it closes on a thread of
+/// its own, which is left behind if that takes long; the group then misses us after the session timeout.
+fn close(shared: &Shared, consumer: BaseConsumer<Context>) {
+    let (closed, wait) = std::sync::mpsc::sync_channel(1);
+    thread::spawn(move || {
+        drop(consumer);
+        let _ = closed.send(());
+    });
+    if wait.recv_timeout(5 * PATIENCE).is_err() {
+        let name = shared.board.name();
+        tracing::info!("kafka input `{name}`: left without the group's answer");
     }
 }
 

@@ -4,7 +4,6 @@
     clippy::unwrap_used,
     reason = "tests say what they expect by unwrapping"
 )]
-#![expect(clippy::print_stdout, reason = "tests say what they skipped")]
 
 mod errors;
 mod flow;
