@@ -34,7 +34,9 @@ pub mod telemetry;
 pub fn log_to_stderr(verbose: u8) {
     let usual = match verbose {
         0 => "warn,deltalake_core=error",
-        1 => "warn,deltalake_core=error,pitt=info,pitt_archive=info,pitt_kafka=info,pitt_stream=info",
+        1 => {
+            "warn,deltalake_core=error,pitt=info,pitt_archive=info,pitt_kafka=info,pitt_stream=info"
+        }
         _ => "debug",
     };
     let filter = tracing_subscriber::EnvFilter::try_from_env("PITT_LOG")

@@ -92,7 +92,8 @@ impl Registry {
                 // A stream waits for the answer: soon at first, then ever more rarely.
                 let pause = FIRST_SILENCE * 2_u32.pow(self.silences.min(16));
                 self.silences += 1;
-                self.silent_until = Some(Instant::now() + pause.min(LONGEST_SILENCE).min(self.patience));
+                self.silent_until =
+                    Some(Instant::now() + pause.min(LONGEST_SILENCE).min(self.patience));
                 Answer::Silent(error)
             }
         }

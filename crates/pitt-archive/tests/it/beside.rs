@@ -219,6 +219,48 @@ fn numbers_of_packets_that_the_source_has_lost_stay_empty_and_the_feed_steps_ove
 }
 
 #[test]
+fn a_writer_that_waits_learns_what_others_committed_and_dropped_from_the_log() {
+    let folder = tempfile::tempdir().unwrap();
+    let packets = night(3000);
+    let one = in_partition(&packets[..2900], "kafka:c/t/0");
+    let (dead, b) = (beside(folder.path()), beside(folder.path()));
+    let mut other = b.writer().unwrap();
+    let mut numbered = 0;
+    {
+        let mut writer = dead.writer().unwrap();
+        for chunk in one[..600].chunks(100) {
+            numbered += append(&mut writer, chunk).unwrap().matches.len() as u64;
+        }
+    }
+    drop(dead);
+    // The lane is taken again at once; its writer has nothing to do for the moment.
+    let again = beside(folder.path());
+    assert_eq!(again.lane(), Some(0));
+    let mut waiting = again.writer().unwrap();
+    for chunk in one.chunks(100) {
+        append(&mut other, chunk).unwrap();
+        other.commit().unwrap();
+    }
+    let log = folder.path().join("claims/log");
+    assert!(std::fs::metadata(log).unwrap().len() < 100 << 10);
+    let more = [
+        &in_partition(&packets[2900..], "two")[..],
+        &in_partition(&packets[..9], "three")[..],
+    ]
+    .concat();
+    let report = append(&mut waiting, &more).unwrap();
+    let numbers: Vec<u64> = report.matches.iter().map(|n| n.seq).collect();
+    let expected: Vec<u64> = (numbered + 1..=numbered + numbers.len() as u64).collect();
+    assert!(numbered > 20 && numbers.len() > 10);
+    assert_eq!(numbers, expected);
+    assert!(report.duplicates >= 9, "{report:?}");
+    waiting.commit().unwrap();
+    drop((waiting, other));
+    again.refresh().unwrap();
+    prove(&again);
+}
+
+#[test]
 fn the_claim_log_stays_short() {
     let folder = tempfile::tempdir().unwrap();
     let packets = in_partition(&night(3000), "one");

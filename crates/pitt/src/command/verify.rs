@@ -79,7 +79,11 @@ pub(super) fn run(global: &Global, args: &Verify) -> Result<ExitCode> {
 /// How far each lane's matches are published, a line each; empty when nothing is.
 fn delivered(deliveries: &[Delivery]) -> String {
     let line = |one: &Delivery| {
-        let wrong = if one.balances() { "" } else { "  DOES NOT BALANCE" };
+        let wrong = if one.balances() {
+            ""
+        } else {
+            "  DOES NOT BALANCE"
+        };
         format!(
             "\nPublished to {}, lane {}: {} of {} matches up to number {} ({} refused, {} not to be published), {} wait.{wrong}\n",
             one.output,

@@ -374,8 +374,7 @@ mod tests {
             }
             Ok(SourceReport::default())
         };
-        pass(source, &mut shelf, &counters, &stop)
-        .unwrap();
+        pass(source, &mut shelf, &counters, &stop).unwrap();
         assert_eq!(shelf.offsets, (0..1005).collect::<Vec<_>>());
         assert_eq!((shelf.committed, counters.received.get()), (1005, 1005));
     }
@@ -388,8 +387,7 @@ mod tests {
             let _ = outlet.pause(Duration::from_millis(300));
             Ok(SourceReport::default())
         };
-        pass(source, &mut shelf, &counters, &stop)
-        .unwrap();
+        pass(source, &mut shelf, &counters, &stop).unwrap();
         assert!(counters.latency().quantile_ms(1.0).unwrap() < 250.0);
     }
 
@@ -407,8 +405,7 @@ mod tests {
             }
             Ok(SourceReport::default())
         };
-        pass(source, &mut shelf, &counters, &stop)
-        .unwrap();
+        pass(source, &mut shelf, &counters, &stop).unwrap();
         assert_eq!(shelf.offsets, (0..334).collect::<Vec<_>>());
     }
 
@@ -481,8 +478,7 @@ mod tests {
             told.store(1, Ordering::SeqCst);
             Ok(SourceReport::default())
         };
-        let error = pass(source, &mut shelf, &counters, &stop)
-        .unwrap_err();
+        let error = pass(source, &mut shelf, &counters, &stop).unwrap_err();
         assert_eq!(format!("{error:#}"), "cannot commit: no room");
         assert_eq!(told.load(Ordering::SeqCst), 1, "the source was told");
     }
@@ -499,8 +495,7 @@ mod tests {
             }
             Ok(SourceReport::default())
         };
-        let error = pass(source, &mut shelf, &counters, &stop)
-        .unwrap_err();
+        let error = pass(source, &mut shelf, &counters, &stop).unwrap_err();
         assert_eq!(error.to_string(), "failed at 50");
         assert!(shelf.committed <= 50);
     }

@@ -52,14 +52,15 @@ fn start(dir: &Path) -> Child {
             ("PITT_PIPELINE_BATCH_ALERTS", "20"),
         ])
         .stdout(Stdio::piped())
-        .stderr(Stdio::null())
+        .stderr(Stdio::piped())
         .spawn()
         .unwrap()
 }
 
 fn ends_like_the_calm_one(dir: &Path, calm: &str) {
     let last = start(dir).wait_with_output().unwrap();
-    assert!(last.status.success());
+    let told = String::from_utf8_lossy(&last.stderr);
+    assert!(last.status.success(), "{told}");
     assert_eq!(matches(dir, "rough"), calm);
     let verified = json(dir, &["verify", "--archive", "rough", "--json"]);
     assert_eq!(verified["ok"], true, "{verified}");
