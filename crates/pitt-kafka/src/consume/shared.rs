@@ -22,6 +22,8 @@ pub(super) struct Shared {
     pub(super) hopper: Arc<Hopper>,
     pub(super) board: Board,
     pub(super) stop: AtomicBool,
+    /// Whether partitions were given to this input before.
+    pub(super) begun: AtomicBool,
     /// A partition's position has expired, or lies beyond its end.
     pub(super) out_of_range: AtomicBool,
     assigned: Mutex<Assigned>,
@@ -83,6 +85,7 @@ impl Shared {
             hopper,
             board,
             stop: AtomicBool::new(false),
+            begun: AtomicBool::new(false),
             out_of_range: AtomicBool::new(false),
             assigned: Mutex::default(),
             looking: Mutex::default(),

@@ -1,6 +1,7 @@
 //! Where to begin in partitions that have just been given.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
@@ -46,17 +47,20 @@ pub(super) fn places(
         .iter_mut()
         .filter(|place| place.next.is_none())
         .collect();
+    let first = given.count() > 0 && !shared.begun.swap(true, Ordering::SeqCst);
     if !new.is_empty() {
-        begin(shared, consumer, new)?;
+        begin(shared, consumer, new, first)?;
     }
     Ok(places)
 }
 
-/// Sets `next` of partitions that the archive does not know.
+/// Sets `next` of partitions that the archive does not know. `first` is the first assignment: what comes later and is known
+/// neither here nor to the group is a topic or a partition made since, of which `latest` means all.
 fn begin(
     shared: &Shared,
     consumer: &BaseConsumer<Context>,
     mut new: Vec<&mut Place>,
+    first: bool,
 ) -> Result<(), String> {
     match shared.settings.start {
         Start::Earliest => Ok(()),
@@ -66,7 +70,8 @@ fn begin(
             committed(consumer, &mut new)?;
             new.retain(|place| place.next.is_none());
             for place in &mut new {
-                place.next = Some(ends(consumer, place)?.1);
+                let (oldest, end) = ends(consumer, place)?;
+                place.next = Some(if first { end } else { oldest });
             }
             note(shared, consumer, &new);
             Ok(())

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use rdkafka::client::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
@@ -64,7 +64,7 @@ pub struct Connection {
     topics: HashMap<Arc<str>, i32>,
     /// Messages of the batch so far, and since when it is open.
     sent: usize,
-    begun: Option<Instant>,
+    begun: Option<(Instant, SystemTime)>,
 }
 
 impl Connection {
@@ -110,7 +110,10 @@ impl Connection {
                 // A transaction that was open for too long was ended by the cluster, with the same words.
                 let slept = self
                     .begun
-                    .is_some_and(|begun| begun.elapsed() >= TRANSACTION);
+                    .is_some_and(|(begun, at)| {
+                        // The first clock stands still while the machine sleeps.
+                        begun.elapsed().max(at.elapsed().unwrap_or_default()) >= TRANSACTION
+                    });
                 if slept {
                     Failure::Broken(why)
                 } else {
@@ -303,7 +306,7 @@ impl Producer for Connection {
                 .begin_transaction()
                 .map_err(|error| self.failure("cannot begin a transaction", &error))?;
         }
-        self.begun = Some(Instant::now());
+        self.begun = Some((Instant::now(), SystemTime::now()));
         Ok(())
     }
 
