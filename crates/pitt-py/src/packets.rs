@@ -37,6 +37,11 @@ impl Schemas {
     }
 }
 
+/// Survey, version of the writer's schema, and rows.
+type Decoding = (String, Option<String>, Table);
+/// Index of a packet and what is wrong with it.
+type Rejection = (usize, String);
+
 /// Decodes packets to tables, one for each writer's schema: `(survey, version, table, rejected)`.
 #[pyfunction]
 #[pyo3(signature = (packets, schemas=None, stamps=false, columns=None))]
@@ -46,7 +51,7 @@ pub(crate) fn decode(
     schemas: Option<Schemas>,
     stamps: bool,
     columns: Option<Vec<String>>,
-) -> PyResult<(Vec<(String, Option<String>, Table)>, Vec<(usize, String)>)> {
+) -> PyResult<(Vec<Decoding>, Vec<Rejection>)> {
     let packets = taken(packets)?;
     let store = schemas.map_or_else(SchemaStore::new, |schemas| schemas.0);
     let survey = match (columns, stamps) {
@@ -136,7 +141,7 @@ fn own_columns(schema: &Arc<WriterSchema>, records: &RecordBatch) -> usize {
 }
 
 /// Index of the packet and what is wrong with it.
-pub(crate) fn rejected(decoded: &Decoded) -> Vec<(usize, String)> {
+pub(crate) fn rejected(decoded: &Decoded) -> Vec<Rejection> {
     let told = decoded.rejected.iter().map(|rejected| {
         let reason = rejected.reason.as_str();
         (rejected.packet, format!("{reason}: {}", rejected.detail))

@@ -121,7 +121,7 @@ pub struct Run {
     /// Folder, packet file or tarball to read (may be given more than once)
     #[arg(long, value_name = "PATH")]
     pub from: Vec<PathBuf>,
-    /// Addresses of a Kafka cluster to read from, HOST:PORT,HOST:PORT; for more settings, [[kafka]] in pitt.toml
+    /// Addresses of a Kafka cluster to read from, HOST:PORT,HOST:PORT; for more settings, `[[kafka]]` in pitt.toml
     #[arg(
         long,
         value_name = "SERVERS",
@@ -174,7 +174,7 @@ pub struct Download {
     /// Begin even if the disk seems too small
     #[arg(long)]
     pub force: bool,
-    /// Address of the archive [default: https://ztf.uw.edu/alerts/public/, or PITT_ARCHIVE_URL]
+    /// Address of the archive [default: `archive_url` of the settings, or PITT_ARCHIVE_URL]
     #[arg(long, value_name = "URL")]
     pub url: Option<String>,
     /// Print JSON
@@ -575,7 +575,7 @@ pub struct Replay {
     /// Topic to send to
     #[arg(long, value_name = "NAME")]
     pub topic: String,
-    /// Kafka cluster or `pitt stream`, HOST:PORT [default: the one of [output] in the settings]
+    /// Kafka cluster or `pitt stream`, HOST:PORT [default: `output.servers` of the settings]
     #[arg(long, value_name = "SERVERS")]
     pub servers: Option<String>,
     /// Only alerts that this filter matched, in the order of the sky

@@ -108,12 +108,10 @@ impl Connection {
         match code {
             Some(Code::Fenced | Code::ProducerFenced | Code::InvalidProducerEpoch) => {
                 // A transaction that was open for too long was ended by the cluster, with the same words.
-                let slept = self
-                    .begun
-                    .is_some_and(|(begun, at)| {
-                        // The first clock stands still while the machine sleeps.
-                        begun.elapsed().max(at.elapsed().unwrap_or_default()) >= TRANSACTION
-                    });
+                let slept = self.begun.is_some_and(|(begun, at)| {
+                    // The first clock stands still while the machine sleeps.
+                    begun.elapsed().max(at.elapsed().unwrap_or_default()) >= TRANSACTION
+                });
                 if slept {
                     Failure::Broken(why)
                 } else {

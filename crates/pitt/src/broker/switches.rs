@@ -71,7 +71,9 @@ impl OffList {
     /// The file cannot be written.
     pub fn write(&self, list: &[SwitchedOff]) -> Result<()> {
         // A name of this process's own: another one may write its list at the same time.
-        let new = self.0.with_extension(format!("json.{}", std::process::id()));
+        let new = self
+            .0
+            .with_extension(format!("json.{}", std::process::id()));
         let write = || -> std::io::Result<()> {
             let mut file = File::create(&new)?;
             file.write_all(&serde_json::to_vec_pretty(list)?)?;

@@ -339,7 +339,7 @@ fn files(settings: &Settings, from: &Path, outlet: &mut dyn Outlet) -> Result<()
         follow: None,
         max_file_bytes: settings.source.max_file_mb << 20,
     };
-    let outcome = Files::open(options, &|_: &str| 0).and_then(|files| files.run(outlet));
+    let outcome = Files::open(options, |_: &str| 0).and_then(|files| files.run(outlet));
     std::fs::remove_dir_all(&sources).ok();
     outcome?;
     Ok(())

@@ -9,7 +9,7 @@
 //! | `/schemas/..`, `/subjects/..` | a schema registry as Confluent's clients ask it, read-only ([`registry`]) |
 //!
 //! It has a thread and a small runtime of its own, so that nothing asked here runs where alerts do. Who may reach it, and
-//! what one client can take, is bounded in [`server`]; errors of the registry have Confluent's shape, all others RFC 9457's.
+//! what one client can take, is bounded in `server.rs`; errors of the registry have Confluent's shape, all others RFC 9457's.
 
 pub mod registry;
 mod routes;

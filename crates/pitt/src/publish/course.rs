@@ -65,7 +65,10 @@ impl<'a, F: Feed> Course<'a, F> {
                 }
                 Progress::Idle => {
                     self.well(&mut troubled);
-                    self.desk.counters.output.well(&self.name, self.behind().or(Some(0)));
+                    self.desk
+                        .counters
+                        .output
+                        .well(&self.name, self.behind().or(Some(0)));
                     self.note(true);
                     if ending || self.only_what_is_there {
                         self.desk.counters.output.ended(&self.name);
