@@ -83,6 +83,13 @@ impl Held {
     }
 }
 
+impl Drop for Held {
+    fn drop(&mut self) {
+        // Closing alone would leave the lock with a child that was forked a moment ago and has not begun its own program.
+        let _ = self.file.unlock();
+    }
+}
+
 /// The lane of a process: whose numbers its matches get, and which index is its own.
 #[derive(Debug)]
 pub(crate) struct Lane {

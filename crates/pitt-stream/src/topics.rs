@@ -262,9 +262,14 @@ fn valid_name(name: &str) -> bool {
 fn lock(folder: &std::path::Path) -> Result<File, StreamError> {
     let path = folder.join("lock");
     let file = File::create(&path).map_err(|e| StreamError::file("create", path, e))?;
-    file.try_lock()
-        .map_err(|_| StreamError::FolderInUse(folder.to_owned()))?;
-    Ok(file)
+    // A child that was forked a moment ago may still hold what a server of this program has let go.
+    for _ in 0..100 {
+        if file.try_lock().is_ok() {
+            return Ok(file);
+        }
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+    Err(StreamError::FolderInUse(folder.to_owned()))
 }
 
 fn open_about(folder: &std::path::Path) -> Result<FolderFile, StreamError> {
