@@ -14,6 +14,7 @@ use crate::pipeline::{Counters, Stop};
 use crate::screen::{bytes, counted};
 use crate::source::SourceReport;
 use crate::source::public_nights::{Display, PublicNights};
+use crate::telemetry::process;
 
 /// Disk that stays free for everything else, bytes.
 const SPARE: u64 = 1 << 30;
@@ -207,9 +208,8 @@ pub fn is_same(note: &Shelved, release: &Release) -> bool {
 }
 
 /// Bytes free for us where a folder is or will be.
-pub fn free_space(folder: &Path) -> Option<u64> {
+fn free_space(folder: &Path) -> Option<u64> {
     let absolute = std::path::absolute(folder).ok()?;
     let there = absolute.ancestors().find(|folder| folder.exists())?;
-    let disk = rustix::fs::statvfs(there).ok()?;
-    Some(disk.f_bavail * disk.f_frsize)
+    Some(process::disk(there)?.0)
 }

@@ -5,7 +5,7 @@
 //! disagree. A [`Reporter`] writes it to the archive's folder once a second, for processes that look from outside.
 
 pub mod metrics;
-mod process;
+pub(crate) mod process;
 mod rate;
 mod reporter;
 mod status;

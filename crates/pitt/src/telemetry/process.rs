@@ -39,7 +39,7 @@ pub(super) fn open_files() -> Option<u64> {
 }
 
 /// Free and all bytes of the disk a folder is on.
-pub(super) fn disk(folder: &Path) -> Option<(u64, u64)> {
+pub(crate) fn disk(folder: &Path) -> Option<(u64, u64)> {
     let disk = rustix::fs::statvfs(folder).ok()?;
     Some((disk.f_bavail * disk.f_frsize, disk.f_blocks * disk.f_frsize))
 }
