@@ -23,7 +23,8 @@ pub(super) struct Watched {
 impl Watched {
     /// Counts from zero, opens the port that the settings name, and begins to write how the run is.
     pub(super) fn begin(config: &Config, broker: &Broker) -> Result<Self> {
-        let counters = Arc::new(Counters::new(broker.filter_names().len()));
+        let names = broker.filter_names();
+        let counters = Arc::new(Counters::new(names.iter().map(String::as_str)));
         let telemetry = Arc::new(Telemetry::new(
             broker.archive(),
             broker.filters(),
@@ -120,7 +121,9 @@ impl Drop for Watched {
 /// Topics that Avro is published to with the surveys' own schemas, and whose alerts turn up there.
 fn avro_topics(output: &OutputSettings, broker: &Broker) -> BTreeMap<String, Surveys> {
     let mut topics: BTreeMap<String, Surveys> = BTreeMap::new();
-    for filter in broker.filters().filters().iter().filter(|_| output.is_on()) {
+    let roster = broker.filters().at_work().now();
+    let filters = roster.set().filters().iter();
+    for filter in filters.filter(|_| output.is_on()) {
         let header = filter.header();
         let stream = header.output.as_deref().unwrap_or(filter.name());
         let format = header.format.as_deref().unwrap_or(&output.format);
