@@ -6,11 +6,13 @@
 //! | `/healthz` | 200 while the broker runs, with what is wrong, if anything |
 //! | `/status` | what `pitt status --json` says of this process |
 //! | `/metrics` | the same for Prometheus |
+//! | `/api/v1/..` | everything that can be read of the archive ([`api`]) |
 //! | `/schemas/..`, `/subjects/..` | a schema registry as Confluent's clients ask it, read-only ([`registry`]) |
 //!
 //! It has a thread and a small runtime of its own, so that nothing asked here runs where alerts do. Who may reach it, and
 //! what one client can take, is bounded in `server.rs`; errors of the registry have Confluent's shape, all others RFC 9457's.
 
+pub mod api;
 pub mod registry;
 mod routes;
 mod server;
@@ -25,6 +27,7 @@ use tokio::sync::watch;
 
 use crate::config::HttpSettings;
 use crate::telemetry::Telemetry;
+use api::Api;
 use registry::Catalogue;
 
 /// Ports tried after the default one, when another program has that.
@@ -55,6 +58,8 @@ pub struct Site {
     pub telemetry: Arc<Telemetry>,
     /// The schemas of what is published.
     pub schemas: Arc<Catalogue>,
+    /// What can be read of the archive.
+    pub api: Api,
 }
 
 /// An open port; closes when it is dropped, after the answers under way.
