@@ -1,6 +1,7 @@
 //! A run as others see it: its HTTP port, and what `pitt status` reads.
 
 use std::collections::BTreeMap;
+use std::io::IsTerminal;
 use std::sync::Arc;
 
 use anyhow::Result;
@@ -61,6 +62,7 @@ impl Watched {
                     port.url()
                 );
             }
+            invite(port);
         }
         Ok(Self {
             reporter: Some(Reporter::start(telemetry.clone())?),
@@ -117,6 +119,14 @@ impl Drop for Watched {
             self.telemetry.ended(Some("the run broke off".to_owned()));
             self.close();
         }
+    }
+}
+
+/// Shows whoever sits at the terminal the way in, with this run's token. Not into a log, which others may read.
+pub(super) fn invite(port: &Port) {
+    let url = port.session_url();
+    if let Some(url) = url.filter(|_| std::io::stderr().is_terminal()) {
+        eprintln!("Pages, and filters of your own:  {url}");
     }
 }
 

@@ -51,8 +51,8 @@ fn open(folder: &std::path::Path, connections: usize) -> Port {
     };
     let settings = HttpSettings {
         listen: "127.0.0.1:0".into(),
-        allow_remote: false,
         connections,
+        ..HttpSettings::default()
     };
     Port::open(&settings, true, site).unwrap().unwrap()
 }
