@@ -310,6 +310,78 @@ pub enum Filter {
     Off(FilterOff),
     /// Let filters that were switched off run again
     On(FilterOn),
+    /// List all filters: files of the folder, and those kept in the archive
+    List(FilterList),
+    /// Keep a filter in the archive and set it to work, also in a broker that runs
+    Add(FilterAdd),
+    /// Let a filter of the archive rest
+    Pause(FilterPause),
+    /// Set a filter of the archive to work again
+    Resume(FilterName),
+    /// List the versions of a filter of the archive
+    Versions(FilterVersions),
+}
+
+/// `pitt filter list`
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  pitt filter list --json")]
+pub struct FilterList {
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `pitt filter add`
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  \
+    pitt filter add bright.sql --note \"deeper by one magnitude\"\n  \
+    pitt filter add bright.sql --draft               keep it without setting it to work")]
+pub struct FilterAdd {
+    /// A SQL file
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// Name of the filter [default: the file's]
+    #[arg(long, value_name = "NAME")]
+    pub name: Option<String>,
+    /// What is new in this version
+    #[arg(long, value_name = "TEXT")]
+    pub note: Option<String>,
+    /// Only keep it
+    #[arg(long)]
+    pub draft: bool,
+}
+
+/// `pitt filter pause`
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  pitt filter pause bright")]
+pub struct FilterPause {
+    /// Name of the filter
+    #[arg(value_name = "NAME")]
+    pub name: String,
+}
+
+/// `pitt filter resume`
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  pitt filter resume bright --version 1c0ffee5")]
+pub struct FilterName {
+    /// Name of the filter
+    #[arg(value_name = "NAME")]
+    pub name: String,
+    /// Version to set to work [default: the one that was active]
+    #[arg(long, value_name = "VERSION")]
+    pub version: Option<String>,
+}
+
+/// `pitt filter versions`
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  pitt filter versions bright")]
+pub struct FilterVersions {
+    /// Name of the filter
+    #[arg(value_name = "NAME")]
+    pub name: String,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// `pitt filter off`

@@ -194,6 +194,46 @@ fn a_filter_added_while_it_runs_that_fails_stays_off_until_it_is_switched_on_or_
     assert_eq!(counters.of_filter("all").matches.get(), 600);
 }
 
+#[test]
+fn the_terminal_changes_the_filters_of_a_broker_that_runs() {
+    let folder = tempfile::tempdir().unwrap();
+    let settings = settings(folder.path());
+    let (packets, counters) = (packets(200), Arc::default());
+    let broker = Broker::open(&settings, vec![]).unwrap();
+    let desk = broker.filters().clone();
+    let dir = folder.path();
+    std::fs::write(dir.join("typed.sql"), "alert_id > 0").unwrap();
+    let here =
+        |args: &[&str]| super::good(dir, &[&["--archive", "archive", "filter"], args].concat());
+    let until = |works: bool| {
+        let begun = std::time::Instant::now();
+        while desk.at_work().now().members().is_empty() == works {
+            assert!(
+                begun.elapsed() < PATIENCE,
+                "the broker does not see the change"
+            );
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    };
+    run(broker, &packets, &counters, |at| match at {
+        60 => {
+            here(&["add", "typed.sql", "--note", "first"]);
+            until(true);
+        }
+        140 => {
+            here(&["pause", "typed"]);
+            until(false);
+        }
+        _ => {}
+    });
+    let matches = counters.of_filter("typed").matches.get();
+    assert!((60..=100).contains(&matches), "{matches}");
+    assert!(here(&["list"]).contains("paused"));
+    assert!(here(&["versions", "typed"]).contains("first"));
+    here(&["resume", "typed"]);
+    assert!(here(&["list"]).contains("active"));
+}
+
 struct Stage {
     port: Port,
     api: Api,

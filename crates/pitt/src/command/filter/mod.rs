@@ -1,5 +1,7 @@
 //! `pitt filter check|test|run|off|on`
 
+pub(super) mod book;
+
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::process::ExitCode;
