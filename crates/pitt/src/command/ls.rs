@@ -49,11 +49,11 @@ pub(super) fn run(global: &Global, args: &Ls) -> Result<ExitCode> {
         3,
     )?;
     let public = shelf(&config.settings).all()?;
-    for night in &public {
-        let key = (night.night.to_string(), PUBLIC_SURVEY.to_owned());
-        nights.entry(key).or_default();
-    }
     if args.json {
+        for night in &public {
+            let key = (night.night.to_string(), PUBLIC_SURVEY.to_owned());
+            nights.entry(key).or_default();
+        }
         let line = |((night, survey), counts): (&(String, String), &Counts)| {
             let word = |text: &String| (text != "–").then(|| text.clone());
             let of_night =
