@@ -78,7 +78,8 @@ class Archive:
         KeyError
             No such alert.
         """
-        return self._found(alert_id, self._native.packet(int(alert_id)))
+        packet: bytes = self._found(alert_id, self._native.packet(int(alert_id)))
+        return packet
 
     def alert(self, alert_id: int | str) -> dict[str, Any]:
         """One alert (ZTF ``candid``, LSST ``diaSourceId``) as a dict, with the values that fastavro gives.
@@ -94,7 +95,8 @@ class Archive:
         KeyError
             No such alert.
         """
-        return self._found(alert_id, self._native.alert(int(alert_id)))
+        alert: dict[str, Any] = self._found(alert_id, self._native.alert(int(alert_id)))
+        return alert
 
     @overload
     def alerts(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,6 +13,12 @@ import numpy.typing as npt
 
 from . import _native
 from ._table import Table
+
+
+@functools.cache
+def built_in() -> _native.Schemas:
+    """The schemas that are known without any, parsed once."""
+    return _native.Schemas()
 
 
 def decode(
@@ -57,7 +64,7 @@ def decode(
     given = [packets] if isinstance(packets, (bytes, str, Path)) else packets
     chosen = None if columns is None else list(columns)
     handed = [Path(one) if isinstance(one, str) else one for one in given]
-    tables, rejected = _native.decode(handed, schemas or _native.Schemas(), stamps, chosen)
+    tables, rejected = _native.decode(handed, schemas or built_in(), stamps, chosen)
     if rejected and errors == "raise":
         name, why = rejected[0]
         raise _native.DecodeError(f"{name}: {why}")
@@ -79,7 +86,7 @@ def alerts(packet: bytes | str | Path, *, schemas: _native.Schemas | None = None
         The packet cannot be read.
     """
     data = packet if isinstance(packet, bytes) else Path(packet).read_bytes()
-    return _native.alerts(data, schemas or _native.Schemas())
+    return _native.alerts(data, schemas or built_in())
 
 
 def history(alert: bytes | dict[str, Any], *, record: int = 0, schemas: _native.Schemas | None = None) -> Table:
@@ -103,7 +110,7 @@ def history(alert: bytes | dict[str, Any], *, record: int = 0, schemas: _native.
     """
     if isinstance(alert, dict):
         return Table(_native.of_dict(alert))
-    return Table(_native.of_packet(alert, record, schemas or _native.Schemas()))
+    return Table(_native.of_packet(alert, record, schemas or built_in()))
 
 
 @dataclass(frozen=True)

@@ -77,7 +77,8 @@ class Events(Following):
             raise ValueError(f"url={url!r}: must be like http://127.0.0.1:8080")
         self._token = token
         self._timeout_s = timeout_s
-        self._retry_s = _RETRY_S[0]
+        #: The first wait, which the server may choose, and the next one.
+        self._first_s = self._retry_s = _RETRY_S[0]
         self._line: _Lines | None = None
         self._answered = False
         self._closed = False
@@ -133,9 +134,9 @@ class Events(Following):
         event = self._line.event(end)
         if event is None:
             return None
-        self._retry_s = _RETRY_S[0]
         if event.retry_s is not None:
-            self._retry_s = event.retry_s
+            self._first_s = event.retry_s
+        self._retry_s = self._first_s
         if event.name not in ("match", "message") or not event.data:
             return None
         row = json.loads(event.data)
@@ -210,7 +211,8 @@ class _Lines:
         OSError
             The connection is at its end, or silent for too long.
         """
-        event, data, said = _Event(), [], False
+        event, said = _Event(), False
+        data: list[str] = []
         while True:
             left = _SILENCE_S if end is None else min(_SILENCE_S, end - time.monotonic())
             self._socket.settimeout(max(left, 0.001))

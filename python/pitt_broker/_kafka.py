@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from . import _native
+from ._decode import built_in
 from ._matches import Following, Match
 
 #: How long one look for messages takes at most, s: so soon is Ctrl-C heeded.
@@ -141,7 +142,7 @@ def _match(message: _Message) -> Match:
         fields = _from_json(message.value)
         about = {**fields.get("pitt", {}), **about}
     elif message.value[:4] == b"Obj\x01" or message.key is None:
-        fields = _native.alerts(message.value, _native.Schemas())[0]
+        fields = _native.alerts(message.value, built_in())[0]
     else:
         fields = _native.datum(message.value, message.key.decode())[0]
     if "object_id" not in about and message.key is not None and message.key[:1] != b"{":
@@ -208,13 +209,14 @@ class _Confluent:
         message = self._consumer.poll(seconds)
         if message is None:
             return None
-        if message.error():
-            if message.error().retriable() or message.error().code() == self._kafka.KafkaError._PARTITION_EOF:
+        error = message.error()
+        if error is not None:
+            if error.retriable() or error.code() == self._kafka.KafkaError._PARTITION_EOF:
                 return None
-            raise _native.StreamError(f"{self._asked.topic} at {self._asked.servers}: {message.error().str()}")
+            raise _native.StreamError(f"{self._asked.topic} at {self._asked.servers}: {error.str()}")
         self._last = message
         place = f"{message.topic()}[{message.partition()}]@{message.offset()}"
-        return _Message(place, message.key(), message.value() or b"", _texts(message.headers() or []))
+        return _Message(place, message.key(), message.value() or b"", _texts(list(message.headers() or [])))
 
     def done(self) -> None:
         if self._asked.group is not None and self._last is not None:
@@ -282,7 +284,7 @@ class _KafkaPython:
         self._consumer.close(autocommit=False)
 
 
-def _texts(headers: Sequence[tuple[str, bytes | str | None]]) -> dict[str, str]:
+def _texts(headers: Sequence[Any]) -> dict[str, str]:
     return {name: value.decode() if isinstance(value, bytes) else str(value) for name, value in headers if value is not None}
 
 

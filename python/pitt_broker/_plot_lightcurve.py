@@ -81,8 +81,7 @@ def plot_lightcurve(
         ax.axhline(0, color="0.6", lw=0.8, zorder=0)
     elif not ax.yaxis_inverted():
         ax.invert_yaxis()
-    if ax.get_legend_handles_labels()[0]:
-        ax.legend(frameon=False, ncols=2, fontsize="small")
+    _legend(ax)
     if len(data["mjd_tai"]):
         _time_axis(ax, data["mjd_tai"], utc)
     if title:
@@ -91,19 +90,17 @@ def plot_lightcurve(
 
 
 def _style(band: str) -> dict[str, Any]:
-    return {"ls": "", "color": BAND_COLORS.get(band, "0.35"), "ms": 5, "capsize": 0, "elinewidth": 0.9}
+    marker = BAND_MARKERS.get(band, "o")
+    return {"ls": "", "color": BAND_COLORS.get(band, "0.35"), "marker": marker, "ms": 5.5, "capsize": 0, "elinewidth": 0.9}
 
 
 def _draw_fluxes(ax: Axes, band: str, p: _Columns) -> None:
     known = np.isfinite(p["psf_flux"])
-    marker = BAND_MARKERS.get(band, "o")
-    # Forced photometry, of the same exposures or of those between, is fainter drawn.
     for forced in (True, False):
         some = known & (p["forced"] == forced)
         if some.any():
-            label = f"{band or 'unknown'} forced" if forced else band or "unknown"
-            ax.errorbar(p["mjd_tai"][some], p["psf_flux"][some], _error(p, some), marker=marker, label=label,
-                        alpha=0.35 if forced else 1, mew=0, **_style(band))
+            ax.errorbar(p["mjd_tai"][some], p["psf_flux"][some], _bars(p["psf_flux_err"][some]), mew=0,
+                        label=_label(band, forced, False), **_forced(forced), **_style(band))
 
 
 def _draw_magnitudes(ax: Axes, band: str, p: _Columns) -> None:
@@ -114,32 +111,60 @@ def _draw_magnitudes(ax: Axes, band: str, p: _Columns) -> None:
         spread = 2.5 / np.log(10) * error / np.abs(flux)
         faint = known & (np.abs(flux) < 3 * error)
         limit = _ZERO_POINT - 2.5 * np.log10(np.where(faint, 5 * error, p["psf_flux_limit"]))
-    name = band or "unknown"
     for forced in (True, False):
         for negative in (False, True):
             some = known & ~faint & np.isfinite(magnitude) & (p["forced"] == forced) & ((flux < 0) == negative)
-            if not some.any():
-                continue
-            label = name + (" forced" if forced else "") + (", negative" if negative else "")
-            bars = np.where(np.isfinite(spread[some]), spread[some], 0.0)
-            ax.errorbar(p["mjd_tai"][some], magnitude[some], bars, marker=BAND_MARKERS.get(band, "o"), label=label,
-                        mfc="none" if negative else None, mew=0.9 if negative else 0, alpha=0.35 if forced else 1, **_style(band))
+            if some.any():
+                face = {"mfc": "none", "mew": 1.0} if negative else {"mew": 0.0}
+                ax.errorbar(p["mjd_tai"][some], magnitude[some], _bars(spread[some]),
+                            label=_label(band, forced, negative), **face, **_forced(forced), **_style(band))
     none = (faint | ~known) & np.isfinite(limit)
     if none.any():
-        _draw_limits(ax, p["mjd_tai"][none], limit[none], _style(band)["color"])
+        # An arrow that hangs down from the limit, whichever way the axis runs.
+        ax.plot(p["mjd_tai"][none], limit[none], ls="", marker=_ARROW, color=_style(band)["color"], alpha=0.6, ms=11, mew=0.9,
+                fillstyle="none", label=_LIMIT)
 
 
-def _draw_limits(ax: Axes, times: npt.NDArray[Any], limits: npt.NDArray[Any], color: str) -> None:
-    """A short bar with an arrow that hangs from it: fainter than that. Down on the page, whichever way the axis runs."""
-    from matplotlib.markers import CARETDOWNBASE
-
-    ax.plot(times, limits, ls="", marker="_", color=color, alpha=0.45, ms=5, mew=0.9)
-    ax.plot(times, limits, ls="", marker=CARETDOWNBASE, color=color, alpha=0.45, ms=3.5, mew=0)
+#: A bar and an arrow below it, in units of the marker: vertices to be joined by lines.
+_ARROW = [(-0.5, 0.0), (0.5, 0.0), (0.0, 0.0), (0.0, -1.0), (-0.3, -0.62), (0.0, -1.0), (0.3, -0.62)]
+_LIMIT = "5 sigma limit"
 
 
-def _error(p: _Columns, some: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    error = p["psf_flux_err"][some]
+def _label(band: str, forced: bool, negative: bool) -> str:
+    return (band or "unknown") + (", forced" if forced else "") + (", negative" if negative else "")
+
+
+def _forced(forced: bool) -> dict[str, Any]:
+    """Forced photometry, of the same exposures or of those between, is drawn fainter."""
+    return {"alpha": 0.35 if forced else 1.0, "zorder": 2 if forced else 3}
+
+
+def _bars(error: npt.NDArray[Any]) -> npt.NDArray[Any]:
     return np.where(np.isfinite(error), error, 0.0)
+
+
+def _legend(ax: Axes) -> None:
+    """Bands by wavelength, each once; what is faint and what is open once for all."""
+    from matplotlib.lines import Line2D
+
+    labels = ax.get_legend_handles_labels()[1]
+    if not labels:
+        return
+    bands = sorted({label.split(",")[0] for label in labels if label != _LIMIT}, key=band_order)
+    handles = [Line2D([], [], mew=0, label=band, **_marker(band)) for band in bands]
+    gray: dict[str, Any] = {"ls": "", "marker": "o", "color": "0.35", "ms": 5.5}
+    if any(", forced" in label for label in labels):
+        handles.append(Line2D([], [], alpha=0.35, mew=0, label="forced", **gray))
+    if any(", negative" in label for label in labels):
+        handles.append(Line2D([], [], mfc="none", mew=1.0, label="negative", **gray))
+    if _LIMIT in labels:
+        handles.append(Line2D([], [], **{**gray, "marker": _ARROW, "ms": 11}, mew=0.9, alpha=0.6, fillstyle="none", label=_LIMIT))
+    ax.legend(handles=handles, frameon=False, fontsize="small", handletextpad=0.2)
+
+
+def _marker(band: str) -> dict[str, Any]:
+    style = _style(band)
+    return {name: style[name] for name in ("ls", "color", "marker", "ms")}
 
 
 def _time_axis(ax: Axes, times: npt.NDArray[Any], utc: bool) -> None:
@@ -148,9 +173,8 @@ def _time_axis(ax: Axes, times: npt.NDArray[Any], utc: bool) -> None:
     from matplotlib.ticker import FuncFormatter, MaxNLocator
 
     first, last = float(np.nanmin(times)), float(np.nanmax(times))
-    low, high = ax.get_xlim() if len(ax.lines) > 2 else (first, last)
     room = max(0.04 * (last - first), 0.125)
-    ax.set_xlim(min(low, first - room), max(high, last + room))
+    ax.set_xlim(first - room, last + room)
     if not utc:
         return
     span = ax.get_xlim()[1] - ax.get_xlim()[0]

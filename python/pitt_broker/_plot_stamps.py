@@ -86,8 +86,7 @@ def plot_stamps(
         if mark:
             _reticle(ax)
         if colorbar:
-            unit = stamp(cutout)[0].header.get("BUNIT", "")
-            ax.figure.colorbar(ax.images[-1], ax=ax, shrink=0.85, pad=0.02, label=unit)
+            _colorbar(ax, stamp(cutout)[0].header.get("BUNIT", ""))
     return figure or places[0].figure  # type: ignore[return-value]
 
 
@@ -130,7 +129,7 @@ def _draw(ax: Axes, name: str, plane: Stamp, kind: str, north_up: bool) -> None:
 
 
 def _norm(data: npt.NDArray[np.float32], kind: str) -> Any:
-    from matplotlib.colors import AsinhNorm, LogNorm, Normalize
+    from matplotlib.colors import LogNorm, Normalize
 
     if kind not in ("asinh", "linear", "log"):
         raise ValueError(f"stretch {kind!r}: must be 'asinh', 'linear' or 'log'")
@@ -148,17 +147,19 @@ def _norm(data: npt.NDArray[np.float32], kind: str) -> Any:
         return Normalize(low, high)
     if kind == "log":
         return LogNorm(max(middle - 2 * noise, noise * 0.1), high, clip=True)
-    # Around zero the scale is linear: so must be the background.
-    return _Shifted(AsinhNorm(linear_width=2 * noise), middle, low, high)
+    return _asinh(middle, 2 * noise, low, high)
 
 
-def _Shifted(norm: Any, middle: float, low: float, high: float) -> Any:
-    """An asinh scale whose linear part is around `middle`."""
+def _asinh(middle: float, width: float, low: float, high: float) -> Any:
+    """A scale that is linear within `width` of `middle`, the background, and logarithmic beyond."""
     from matplotlib.colors import FuncNorm
 
-    width = norm.linear_width
-    forward = lambda x: np.arcsinh((np.asarray(x) - middle) / width)  # noqa: E731
-    back = lambda y: middle + width * np.sinh(np.asarray(y))  # noqa: E731
+    def forward(value: Any) -> Any:
+        return np.arcsinh((np.asarray(value) - middle) / width)
+
+    def back(value: Any) -> Any:
+        return middle + width * np.sinh(np.asarray(value))
+
     return FuncNorm((forward, back), vmin=low, vmax=high)
 
 
@@ -180,6 +181,21 @@ def _pixel_to_sky(plane: Stamp) -> npt.NDArray[np.float64] | None:
     return array if abs(np.linalg.det(array)) > 0 else None
 
 
+def _colorbar(ax: Axes, unit: str) -> None:
+    """Ticks at equal distances on the bar, whatever the stretch."""
+    image = ax.images[-1]
+    norm: Any = image.norm
+    ticks = [float(tick) for tick in norm.inverse(np.linspace(0.0, 1.0, 5))]
+    bar = ax.figure.colorbar(image, ax=ax, shrink=0.85, pad=0.02, label=unit)
+    bar.set_ticks(ticks, labels=[_number(tick) for tick in ticks])
+    bar.minorticks_off()
+    bar.ax.tick_params(labelsize="small")
+
+
+def _number(value: float) -> str:
+    return f"{value:.0f}" if abs(value) >= 100 else f"{value:.3g}"
+
+
 def _reticle(ax: Axes) -> None:
     low, high = ax.get_ylim()
     near, far = 0.07 * (high - low), 0.15 * (high - low)
@@ -188,13 +204,14 @@ def _reticle(ax: Axes) -> None:
 
 def _compass(ax: Axes, from_sky: npt.NDArray[np.float64]) -> None:
     """Arrows to north and east, in the lower right corner."""
-    for name, direction in (("E", from_sky[:, 0]), ("N", from_sky[:, 1])):
-        x, y = direction / np.hypot(*direction)
-        at = (0.88 - 0.05 * (x > 0), 0.10)
-        ax.annotate("", (at[0] + 0.11 * x, at[1] + 0.11 * y), at, "axes fraction", "axes fraction",
+    ways = from_sky / np.hypot(*from_sky)
+    # Where they begin, so that both with their letters stay inside.
+    begin = np.array([0.94 - 0.16 * max(0.0, *ways[0]), 0.06 - 0.16 * min(0.0, *ways[1])])
+    for name, way in zip("EN", ways.T):
+        ax.annotate("", tuple(begin + 0.11 * way), tuple(begin), "axes fraction", "axes fraction",
                     arrowprops={"arrowstyle": "->", "color": _MARK, "lw": 1, "shrinkA": 0, "shrinkB": 0})
-        ax.text(at[0] + 0.16 * x, at[1] + 0.16 * y, name, transform=ax.transAxes, color=_MARK, fontsize="small",
-                ha="center", va="center")
+        x, y = begin + 0.155 * way
+        ax.text(x, y, name, transform=ax.transAxes, color=_MARK, fontsize="small", ha="center", va="center")
 
 
 def _bar(ax: Axes, pixel_arcsec: float) -> None:

@@ -79,13 +79,13 @@ class Simulation:
 
     def __init__(self, **numbers: Any):
         self._numbers = numbers
-        self._native()
+        self._begun()
 
-    def _native(self) -> _native.Simulation:
+    def _begun(self) -> _native.Simulation:
         return _native.Simulation(**self._numbers)
 
     def __iter__(self) -> Iterator[_native.Visit]:
-        return iter(self._native())
+        return iter(self._begun())
 
     def packets(self) -> list[bytes]:
         """All packets, as the surveys would send them."""
@@ -114,5 +114,5 @@ class Simulation:
         OSError
             The folder cannot be written.
         """
-        self._native().write(Path(folder))
+        self._begun().write(Path(folder))
         return Path(folder)

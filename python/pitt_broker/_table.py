@@ -34,7 +34,7 @@ class Table:
         return self._arrow.__arrow_c_stream__(requested_schema)
 
     def __len__(self) -> int:
-        return self._arrow.num_rows
+        return int(self._arrow.num_rows)
 
     def __getitem__(self, column: str) -> pa.ChunkedArray:
         return self._arrow[column]
@@ -45,7 +45,7 @@ class Table:
     @property
     def columns(self) -> list[str]:
         """Names of the columns."""
-        return self._arrow.column_names
+        return list(self._arrow.column_names)
 
     @property
     def units(self) -> dict[str, str]:

@@ -145,7 +145,7 @@ impl Run<'_> {
         let version = filters::version(&filter).to_string();
         let mut trial = trial::Trial::new(settings, filter)?;
         if let Some(schemas) = &self.schemas {
-            trial = trial.with_schemas(schemas.0.clone());
+            trial = trial.with_schemas(Schemas::store(Some(schemas)));
         }
         let ground = match &held {
             Held::Archive(archive) => Ground::Archive {

@@ -48,7 +48,7 @@ pub(crate) fn of_packet(
     record: u32,
     schemas: Option<Schemas>,
 ) -> PyResult<Table> {
-    let store = schemas.map_or_else(SchemaStore::new, |schemas| schemas.0);
+    let store = Schemas::store(schemas.as_ref());
     py.detach(|| read(store, Bytes::from_owner(packet), record))
 }
 

@@ -2,12 +2,11 @@
 
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use arrow_array::{Array, BinaryViewArray, RecordBatch};
 use bytes::Bytes;
-use pitt::config::Settings;
 use pitt::source::Outlet;
 use pitt_alert::{
     AlertBatch, Decoded, Decoder, Packet, Rejected, SchemaStore, Selection, SurveyColumns,
@@ -25,7 +24,18 @@ use crate::tables::Table;
 /// Writers' schemas of messages that name theirs by number (Confluent wire format).
 #[pyclass(frozen, from_py_object, module = "pitt_broker._native")]
 #[derive(Clone)]
-pub(crate) struct Schemas(pub(crate) SchemaStore);
+pub(crate) struct Schemas {
+    store: SchemaStore,
+    /// A decoder of the survey's own columns that was used before, with the plans it has compiled.
+    verbatim: Arc<Mutex<Option<Decoder>>>,
+}
+
+impl Schemas {
+    /// The store of the schemas given, or an empty one.
+    pub(crate) fn store(given: Option<&Self>) -> SchemaStore {
+        given.map_or_else(SchemaStore::new, |schemas| schemas.store.clone())
+    }
+}
 
 #[pymethods]
 impl Schemas {
@@ -40,7 +50,10 @@ impl Schemas {
         if let Some(registry) = registry {
             store = store.with_registry(registry);
         }
-        Ok(Self(store))
+        Ok(Self {
+            store,
+            verbatim: Arc::default(),
+        })
     }
 }
 
@@ -63,16 +76,15 @@ pub(crate) enum Given {
 
 /// Decodes packets to tables, one for each writer's schema: `(survey, version, table)`, and what cannot be read.
 #[pyfunction]
-#[pyo3(signature = (packets, schemas=None, stamps=false, columns=None, folder=None))]
+#[pyo3(signature = (packets, schemas=None, stamps=false, columns=None))]
 pub(crate) fn decode(
     py: Python<'_>,
     packets: Vec<Given>,
     schemas: Option<Schemas>,
     stamps: bool,
     columns: Option<Vec<String>>,
-    folder: Option<PathBuf>,
 ) -> PyResult<(Vec<Decoding>, Vec<Rejection>)> {
-    let store = schemas.map_or_else(SchemaStore::new, |schemas| schemas.0);
+    let store = Schemas::store(schemas.as_ref());
     let survey = match (columns, stamps) {
         (Some(columns), _) => SurveyColumns::Only(columns.into_iter().collect()),
         (None, true) => SurveyColumns::All,
@@ -91,9 +103,8 @@ pub(crate) fn decode(
             rejected: vec![],
             raised: None,
         };
-        let settings = settings(folder).map_err(errors::archive)?;
         for (index, given) in packets.into_iter().enumerate() {
-            bulk.take(&settings, index, given)?;
+            bulk.take(index, given)?;
         }
         bulk.finish()
     })
@@ -111,7 +122,7 @@ struct Bulk {
 }
 
 impl Bulk {
-    fn take(&mut self, settings: &Settings, index: usize, given: Given) -> PyResult<()> {
+    fn take(&mut self, index: usize, given: Given) -> PyResult<()> {
         let unreadable = |path: &PathBuf, error: &dyn std::fmt::Display| {
             DecodeError::new_err(format!("cannot read `{}`: {error}", path.display()))
         };
@@ -122,7 +133,8 @@ impl Bulk {
                 self.packet(packet)
             }
             Given::Path(path) if path.is_dir() || is_tarball(&path) => {
-                let report = pitt::trial::each_packet(settings, &path, self)
+                let settings = settings(None).map_err(errors::archive)?;
+                let report = pitt::trial::each_packet(&settings, &path, self)
                     .map_err(|error| unreadable(&path, &pitt::command::told(&error)))?;
                 let damaged = report.damaged.into_iter();
                 let told = damaged.map(|what| (path.display().to_string(), what));
@@ -225,9 +237,16 @@ pub(crate) fn alerts(
     packet: PyBackedBytes,
     schemas: Option<Schemas>,
 ) -> PyResult<Bound<'_, PyList>> {
-    let store = schemas.map_or_else(SchemaStore::new, |schemas| schemas.0);
     let packet = self::packet(packet);
-    dicts_of(py, &verbatim(store).decode(&[packet]))
+    let Some(schemas) = schemas else {
+        return dicts_of(py, &verbatim(SchemaStore::new()).decode(&[packet]));
+    };
+    let kept = &schemas.verbatim;
+    let taken = kept.lock().unwrap_or_else(PoisonError::into_inner).take();
+    let mut decoder = taken.unwrap_or_else(|| verbatim(schemas.store.clone()));
+    let decoded = decoder.decode(&[packet]);
+    *kept.lock().unwrap_or_else(PoisonError::into_inner) = Some(decoder);
+    dicts_of(py, &decoded)
 }
 
 /// The alert of a bare datum, whose schema is told beside it.

@@ -14,15 +14,12 @@ use pyo3::types::PyCapsule;
 #[derive(Clone)]
 pub(crate) struct Table {
     schema: SchemaRef,
-    batches: Arc<[RecordBatch]>,
+    batches: Vec<RecordBatch>,
 }
 
 impl Table {
     pub(crate) fn new(schema: SchemaRef, batches: Vec<RecordBatch>) -> Self {
-        Self {
-            schema,
-            batches: batches.into(),
-        }
+        Self { schema, batches }
     }
 
     /// A table of columns of equal length: name, unit (empty when it has none), values.
@@ -54,7 +51,7 @@ impl Table {
     ) -> PyResult<Bound<'py, PyCapsule>> {
         // Casting is the consumer's affair; the interface allows to ignore the request.
         drop(requested_schema);
-        let batches = self.batches.to_vec().into_iter().map(Ok);
+        let batches = self.batches.clone().into_iter().map(Ok);
         let batches = RecordBatchIterator::new(batches, self.schema.clone());
         let stream = FFI_ArrowArrayStream::new(Box::new(batches));
         PyCapsule::new_with_value(py, stream, c"arrow_array_stream")
