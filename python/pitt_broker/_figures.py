@@ -14,13 +14,10 @@ BAND_MARKERS = {"u": "o", "g": "^", "r": "v", "i": "s", "z": "*", "y": "p"}
 
 
 def new_figure(width: float, height: float) -> Figure:
-    """A figure that pyplot does not know: nothing global is touched, and it is freed when its owner drops it."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
+    """An empty figure of so many inches."""
+    from ._shown import ShownFigure
 
-    figure = Figure(figsize=(width, height), layout="constrained")
-    FigureCanvasAgg(figure)
-    return figure
+    return ShownFigure(width, height)
 
 
 def band_order(band: str) -> int:

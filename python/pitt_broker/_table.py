@@ -74,7 +74,7 @@ class Table:
 
         >>> t = Table(pa.table({"mjd_tai": [60000.0, None], "ra": [10.0, 20.0]}))
         >>> time = t.to_table()["mjd_tai"]
-        >>> time.scale, time[0].utc.iso, time.mask.tolist()
+        >>> time.scale, str(time[0].utc.iso), time.mask.tolist()
         ('tai', '2023-02-24 23:59:23.000', [False, True])
         """
         from astropy.table import Table as AstropyTable

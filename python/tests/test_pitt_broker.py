@@ -170,7 +170,7 @@ def test_times_become_times(simulated):
     assert isinstance(table["mjd_tai"], Time) and table["mjd_tai"].scale == "tai"
     assert np.array_equal(table["mjd_tai"].mjd, answer["mjd_tai"].to_numpy())
     received = answer["received_us"][0].as_py()
-    assert round((table["received_us"][0] - Time(0, format="unix")).to_value("s") * 1e6) == received
+    assert round(table["received_us"][0].unix * 1e6) == received
     assert np.issubdtype(answer.to_table(times=False)["mjd_tai"].dtype, np.floating)
     nothing = pitt_broker.Table(pa.table({"peak_mjd_tai": pa.array([None, 60000.5])}))
     assert nothing.to_table()["peak_mjd_tai"].mask.tolist() == [True, False]

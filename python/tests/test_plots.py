@@ -103,6 +103,14 @@ def test_nothing_global_changes(ztf, lsst):
     assert len({id(figure) for figure in figures}) == len(figures)
 
 
+def test_notebooks_show_them_and_they_can_be_kept(ztf):
+    import pickle
+
+    figure = pb.plot_lightcurve(ztf[0])
+    assert figure._repr_png_().startswith(b"\x89PNG")
+    assert len(pickle.loads(pickle.dumps(pb.plot_sky({"ra": [1.0], "dec": [2.0]}))).axes) == 1
+
+
 def test_they_draw_on_given_axes(ztf, lsst):
     from matplotlib.figure import Figure
 
