@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import hashlib
 import http.server
@@ -90,6 +91,27 @@ def archive(workplace):
     import pitt_broker
 
     return pitt_broker.open()
+
+
+@dataclasses.dataclass(frozen=True)
+class Simulated:
+    """Two nights of both surveys, made up: as files, in memory, and in an archive."""
+
+    folder: pathlib.Path
+    packets: list[bytes]
+    archive: object
+
+
+@pytest.fixture(scope="session")
+def simulated(tmp_path_factory) -> Simulated:
+    import pitt_broker
+
+    simulation = pitt_broker.simulate(nights=2, visits=4, alerts_per_visit=30, seed=3)
+    folder = simulation.write(tmp_path_factory.mktemp("simulated") / "nights")
+    words = [pitt(), "run", "--from", folder, "--archive", folder.parent / "archive"]
+    subprocess.run(words, check=True, capture_output=True)
+    with pitt_broker.open(folder.parent / "archive") as archive:
+        yield Simulated(folder, simulation.packets(), archive)
 
 
 @pytest.fixture(scope="session")

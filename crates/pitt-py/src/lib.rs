@@ -6,9 +6,12 @@
 mod archive;
 mod dicts;
 mod errors;
+mod filters;
+mod history;
 mod nights;
 mod packets;
 mod produce;
+mod simulate;
 mod stamps;
 mod tables;
 
@@ -22,8 +25,16 @@ fn _native(py: Python<'_>, module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<archive::Packets>()?;
     module.add_class::<tables::Table>()?;
     module.add_class::<packets::Schemas>()?;
+    module.add_class::<filters::Trial>()?;
+    module.add_class::<simulate::Simulation>()?;
+    module.add_class::<simulate::Visit>()?;
     module.add_function(wrap_pyfunction!(packets::decode, module)?)?;
     module.add_function(wrap_pyfunction!(packets::alerts, module)?)?;
+    module.add_function(wrap_pyfunction!(packets::datum, module)?)?;
+    module.add_function(wrap_pyfunction!(history::of_packet, module)?)?;
+    module.add_function(wrap_pyfunction!(history::of_dict, module)?)?;
+    module.add_function(wrap_pyfunction!(filters::check_filter, module)?)?;
+    module.add_function(wrap_pyfunction!(filters::try_filter, module)?)?;
     module.add_function(wrap_pyfunction!(stamps::planes, module)?)?;
     module.add_function(wrap_pyfunction!(nights::download, module)?)?;
     module.add_function(wrap_pyfunction!(nights::releases, module)?)?;

@@ -29,6 +29,7 @@ pub mod source;
 pub mod stored;
 pub mod suggest;
 pub mod telemetry;
+pub mod trial;
 
 /// Sends log lines to stderr: warnings and errors, more with `-v`; `PITT_LOG` chooses otherwise (`PITT_LOG=pitt=debug`).
 pub fn log_to_stderr(verbose: u8) {

@@ -14,7 +14,6 @@ use pitt_alert::SchemaStore;
 use pitt_archive::{Archive, ArchiveOptions, Writer};
 use pitt_query::{Catalogs, Filter, FilterSet, Surveys};
 
-pub(crate) use store::alert_id;
 pub use store::{ArchiveStore, NoStore};
 pub use switches::{OffList, SwitchedOff};
 pub use work::DecodeAndFilter;
