@@ -143,7 +143,7 @@ impl Run<'_> {
     ) -> Result<(Trial, Option<pitt_query::Disabled>)> {
         let filter = Filter::parse(name, text).map_err(Refused)?;
         let version = filters::version(&filter).to_string();
-        let mut trial = trial::Trial::new(settings, filter)?;
+        let mut trial = trial::Trial::with_settings(settings, filter)?;
         if let Some(schemas) = &self.schemas {
             trial = trial.with_schemas(Schemas::store(Some(schemas)));
         }
@@ -161,19 +161,19 @@ impl Run<'_> {
             Python::attach(|py| py.check_signals())?;
             tally.add(judged);
             rows.add(judged)?;
-            complete = self.max_alerts.is_none_or(|most| tally.alerts < most);
+            complete = self.max_alerts.is_none_or(|most| tally.alerts() < most);
             Ok(match complete {
                 true => ControlFlow::Continue(()),
                 false => ControlFlow::Break(()),
             })
         })?;
-        let failure = trial.failure().cloned();
+        let failure = trial.failed().cloned();
         let trial = Trial {
             name: name.to_owned(),
             version,
-            alerts: tally.alerts,
-            matches: tally.matches,
-            rejected: tally.rejected,
+            alerts: tally.alerts(),
+            matches: tally.matches(),
+            rejected: tally.rejected(),
             damaged: report.damaged,
             complete,
             cost_us: tally.cost_us(),
@@ -227,9 +227,9 @@ impl Rows {
 }
 
 fn nights_table(tally: &Tally) -> Table {
-    let nights = tally.nights.keys().copied().collect::<Int32Array>();
-    let count = |count: fn(&trial::NightCount) -> u64| -> ArrayRef {
-        Arc::new(tally.nights.values().map(count).collect::<UInt64Array>())
+    let nights = tally.nights().keys().copied().collect::<Int32Array>();
+    let count = |count: fn(&trial::NightTally) -> u64| -> ArrayRef {
+        Arc::new(tally.nights().values().map(count).collect::<UInt64Array>())
     };
     Table::of_columns(vec![
         ("night", "", Arc::new(nights)),

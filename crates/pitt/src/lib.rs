@@ -21,6 +21,7 @@ pub mod download;
 pub mod feed;
 pub mod filters;
 pub mod http;
+pub mod kept;
 pub mod pipeline;
 pub mod plot;
 pub mod publish;

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use arrow_array::RecordBatch;
+use pitt_alert::message::Annotation;
 use pitt_query::Catalogs;
 use serde_json::json;
 
@@ -14,7 +15,7 @@ use crate::broker::{OffList, SwitchedOff, open_archive};
 use crate::cli::{FilterCheck, FilterOff, FilterOn, FilterRun, FilterTest, Global};
 use crate::config::Settings;
 use crate::screen::{self, Align, Table, cell, count, counted};
-use crate::trial::{Example, Ground, Judged, Tally, Trial};
+use crate::trial::{Ground, Judged, Tally, Trial};
 use crate::{catalogs, filters};
 
 pub(super) fn check(global: &Global, args: &FilterCheck) -> Result<ExitCode> {
@@ -53,7 +54,7 @@ pub(super) fn test(global: &Global, args: &FilterTest) -> Result<ExitCode> {
     let trial = pass(global, &args.file, &args.from, |judged| {
         tally.add(judged);
         Ok(match args.alerts {
-            Some(most) if tally.alerts >= most => ControlFlow::Break(()),
+            Some(most) if tally.alerts() >= most => ControlFlow::Break(()),
             _ => ControlFlow::Continue(()),
         })
     })?;
@@ -87,7 +88,7 @@ pub(super) fn run(global: &Global, args: &FilterRun) -> Result<ExitCode> {
         })
     })?;
     page.print()?;
-    if let Some(off) = trial.failure() {
+    if let Some(off) = trial.failed() {
         eprintln!("error: switched off: {}", off.reason);
     }
     Ok(exit_code(&trial))
@@ -101,7 +102,7 @@ fn pass(
     each: impl FnMut(&Judged<'_>) -> Result<ControlFlow<()>>,
 ) -> Result<Trial> {
     let settings = settings(global, vec![])?.settings;
-    let mut trial = Trial::new(&settings, filters::load(file)?)?;
+    let mut trial = Trial::with_settings(&settings, filters::load(file)?)?;
     if from == Path::new("archive") {
         let archive = open_archive(&settings, false)?;
         let ground = Ground::Archive {
@@ -116,7 +117,7 @@ fn pass(
 }
 
 fn exit_code(trial: &Trial) -> ExitCode {
-    match trial.failure() {
+    match trial.failed() {
         None => ExitCode::SUCCESS,
         Some(_) => ExitCode::FAILURE,
     }
@@ -162,19 +163,17 @@ pub(super) fn off_table(list: &[SwitchedOff]) -> String {
 pub(super) fn on(global: &Global, args: &FilterOn) -> Result<ExitCode> {
     let config = settings(global, vec![])?;
     let list = OffList::of(open_archive(&config.settings, false)?.folder());
-    let mut left = list.read()?;
     for name in &args.names {
-        let before = left.len();
-        left.retain(|off| off.filter != *name);
-        if left.len() == before {
+        if !list.forget(name, None)? {
             anyhow::bail!(
                 "filter `{name}` is not switched off (`pitt filter off` tells which are)"
             );
         }
     }
-    list.write(&left)?;
     let names = args.names.join(", ");
-    screen::print(&format!("The next run tries again: {names}\n"))?;
+    screen::print(&format!(
+        "Tried again, by a broker that runs at once: {names}\n"
+    ))?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -184,14 +183,14 @@ fn catalogs_of(settings: &Settings) -> Result<Catalogs> {
 
 fn tally_text(tally: &Tally, trial: &Trial) -> String {
     let name = trial.filter().name();
-    let share = 100.0 * tally.matches as f64 / tally.alerts.max(1) as f64;
+    let share = 100.0 * tally.matches() as f64 / tally.alerts().max(1) as f64;
     let mut text = format!(
         "{name}: {} of {} ({share:.2} %), {:.2} µs an alert\n",
-        count(tally.matches),
-        counted(tally.alerts, "alert"),
+        count(tally.matches()),
+        counted(tally.alerts(), "alert"),
         tally.cost_us()
     );
-    if let Some(off) = trial.failure() {
+    if let Some(off) = trial.failed() {
         text.push_str(&format!("switched off: {}\n", off.reason));
     }
     let mut table = Table::new([("night", Align::Left), ("matches", Align::Right)]);
@@ -203,35 +202,35 @@ fn tally_text(tally: &Tally, trial: &Trial) -> String {
         ("survey", Align::Left),
         ("object", Align::Left),
     ]);
-    for example in &tally.examples {
+    for example in tally.examples() {
         examples.row([
             example.alert_id.to_string(),
-            example.survey.clone(),
-            example.object_id.clone(),
+            example.survey.to_string(),
+            example.object_id.clone().unwrap_or_default(),
         ]);
     }
-    if tally.matches > 0 {
+    if tally.matches() > 0 {
         text.push_str(&format!("\n{}\n{}", table.render(), examples.render()));
     }
     text
 }
 
 fn tally_json(tally: &Tally, trial: &Trial) -> serde_json::Value {
-    let example = |example: &Example| json!({"alert_id": example.alert_id.to_string(), "survey": example.survey, "object_id": example.object_id});
+    let example = |of: &Annotation| json!({"alert_id": of.alert_id.to_string(), "survey": &*of.survey, "object_id": of.object_id.clone().unwrap_or_default()});
     json!({
         "filter": trial.filter().name(),
-        "alerts": tally.alerts,
-        "matches": tally.matches,
+        "alerts": tally.alerts(),
+        "matches": tally.matches(),
         "microseconds_per_alert": tally.cost_us(),
         "nights": nights(tally).map(|(night, matches)| (night.to_string(), matches.into())).collect::<serde_json::Map<_, _>>(),
-        "examples": tally.examples.iter().map(example).collect::<Vec<_>>(),
-        "disabled": trial.failure().map(|off| off.reason.clone()),
+        "examples": tally.examples().iter().map(example).collect::<Vec<_>>(),
+        "disabled": trial.failed().map(|off| off.reason.clone()),
     })
 }
 
 /// Nights with matches, and how many.
 fn nights(tally: &Tally) -> impl Iterator<Item = (i32, u64)> {
-    let nights = tally.nights.iter();
+    let nights = tally.nights().iter();
     let matched = nights.filter(|(_, count)| count.matches > 0);
     matched.map(|(night, count)| (*night, count.matches))
 }
