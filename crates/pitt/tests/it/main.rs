@@ -7,7 +7,9 @@
 
 mod download;
 mod failing;
+mod guarded;
 mod help;
+mod hostile;
 mod interrupted;
 mod journey;
 mod kafka;
@@ -19,6 +21,7 @@ mod quarantine;
 mod settings;
 mod status;
 mod stream;
+mod tls;
 mod verdicts;
 
 use std::path::{Path, PathBuf};
