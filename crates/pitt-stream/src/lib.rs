@@ -38,7 +38,7 @@ mod offsets;
 mod record;
 mod sasl;
 mod server;
-mod tls;
+pub mod tls;
 mod topics;
 mod transactions;
 

@@ -2,9 +2,13 @@
 //!
 //! Only what can be typed is here; what it does is in [`crate::command`].
 
+mod token;
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+
+pub use token::{TokenCommand, TokenCreate, TokenList, TokenRevoke};
 
 /// Pitt Broker: alerts in, filtered matches and a searchable archive out.
 #[derive(Debug, Parser)]
@@ -79,6 +83,9 @@ pub enum Command {
     /// Catalogs that filters match against
     #[command(subcommand)]
     Catalog(Catalog),
+    /// Who may ask a running broker: make, list and revoke tokens
+    #[command(subcommand)]
+    Token(TokenCommand),
     /// Effective settings, and where each came from
     #[command(subcommand)]
     Config(ConfigCommand),

@@ -300,6 +300,11 @@ impl FilterSet {
         }
     }
 
+    /// Leaves a filter off that was switched off before this set was made; nothing is said.
+    pub fn keep_off(&self, filter: usize, why: Disabled) {
+        let _ = self.disabled[filter].set(why);
+    }
+
     /// The plan for a schema: compiled on first sight, then looked up.
     fn plan(&self, survey: &str, schema: &SchemaRef) -> Arc<Plan> {
         if let Some(plan) = self.known_plan(survey, schema) {

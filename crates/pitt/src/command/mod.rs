@@ -20,6 +20,7 @@ mod stamps;
 mod status;
 mod stream;
 mod streams;
+mod token;
 mod verify;
 mod watched;
 
@@ -30,7 +31,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use pitt_simulate::SimulateError;
 
-use crate::cli::{Catalog, Cli, Command, ConfigCommand, Filter, Global, Quarantine};
+use crate::cli::{Catalog, Cli, Command, ConfigCommand, Filter, Global, Quarantine, TokenCommand};
 use crate::config::{Config, ConfigError};
 use crate::pipeline::Stop;
 use crate::source::SourceError;
@@ -65,6 +66,9 @@ pub fn run(cli: Cli) -> Result<ExitCode> {
         Command::Simulate(args) => simulate::run(&args),
         Command::Stream(args) => stream::run(&global, &args),
         Command::Replay(args) => replay::run(&global, &args),
+        Command::Token(TokenCommand::Create(args)) => token::create(&global, &args),
+        Command::Token(TokenCommand::List(args)) => token::list(&global, &args),
+        Command::Token(TokenCommand::Revoke(args)) => token::revoke(&global, &args),
         Command::Config(ConfigCommand::Show(args)) => config::show(&global, &args),
         Command::Config(ConfigCommand::Check(args)) => config::check(&global, &args),
         Command::Bench(args) => bench::run(&args),

@@ -1,6 +1,7 @@
 //! A run as others see it: its HTTP port, and what `pitt status` reads.
 
 use std::collections::BTreeMap;
+use std::io::IsTerminal;
 use std::sync::Arc;
 
 use anyhow::Result;
@@ -8,6 +9,7 @@ use pitt_kafka::consume::{Healths, SourceHealth, Trouble};
 
 use crate::broker::Broker;
 use crate::config::{Config, OutputSettings};
+use crate::http::api::Api;
 use crate::http::registry::{Catalogue, Surveys};
 use crate::http::{Port, Site};
 use crate::pipeline::Counters;
@@ -23,7 +25,8 @@ pub(super) struct Watched {
 impl Watched {
     /// Counts from zero, opens the port that the settings name, and begins to write how the run is.
     pub(super) fn begin(config: &Config, broker: &Broker) -> Result<Self> {
-        let counters = Arc::new(Counters::new(broker.filter_names().len()));
+        let names = broker.filter_names();
+        let counters = Arc::new(Counters::new(names.iter().map(String::as_str)));
         let telemetry = Arc::new(Telemetry::new(
             broker.archive(),
             broker.filters(),
@@ -40,6 +43,7 @@ impl Watched {
         };
         let site = Site {
             telemetry: telemetry.clone(),
+            api: Api::new(telemetry.clone(), &config.settings)?,
             schemas: Arc::new(Catalogue::new(
                 stored,
                 broker.schemas().clone(),
@@ -58,6 +62,7 @@ impl Watched {
                     port.url()
                 );
             }
+            invite(port);
         }
         Ok(Self {
             reporter: Some(Reporter::start(telemetry.clone())?),
@@ -117,10 +122,20 @@ impl Drop for Watched {
     }
 }
 
+/// Shows whoever sits at the terminal the way in, with this run's token. Not into a log, which others may read.
+pub(super) fn invite(port: &Port) {
+    let url = port.session_url();
+    if let Some(url) = url.filter(|_| std::io::stderr().is_terminal()) {
+        eprintln!("Pages, and filters of your own:  {url}");
+    }
+}
+
 /// Topics that Avro is published to with the surveys' own schemas, and whose alerts turn up there.
 fn avro_topics(output: &OutputSettings, broker: &Broker) -> BTreeMap<String, Surveys> {
     let mut topics: BTreeMap<String, Surveys> = BTreeMap::new();
-    for filter in broker.filters().filters().iter().filter(|_| output.is_on()) {
+    let roster = broker.filters().at_work().now();
+    let filters = roster.set().filters().iter();
+    for filter in filters.filter(|_| output.is_on()) {
         let header = filter.header();
         let stream = header.output.as_deref().unwrap_or(filter.name());
         let format = header.format.as_deref().unwrap_or(&output.format);

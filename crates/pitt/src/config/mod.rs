@@ -3,15 +3,16 @@
 //! Four layers, weakest first: the [embedded file](DEFAULT), the user's file, environment variables `PITT_*`, flags.
 //! Reading settings opens nothing but the file itself. An unknown key is an error that names the nearest known one.
 
+mod http;
 pub mod kafka;
 mod layers;
 mod output;
 
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
+pub use http::{HttpSettings, ReadAccess};
 use kafka::KafkaInput;
 use layers::Layers;
 pub use layers::{Entry, Origin};
@@ -148,41 +149,6 @@ pub struct CommitSettings {
     pub every_mb: u64,
 }
 
-/// `[http]`
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct HttpSettings {
-    /// Address and port to listen on; empty for none.
-    pub listen: String,
-    /// Whether other machines may reach it.
-    pub allow_remote: bool,
-    /// Most connections at once.
-    pub connections: usize,
-}
-
-impl HttpSettings {
-    /// The address to listen on; `None` for none, or when it is no address.
-    pub fn address(&self) -> Option<SocketAddr> {
-        let listen = self.listen.as_str();
-        let numeric = match listen.strip_prefix("localhost:") {
-            Some(port) => format!("127.0.0.1:{port}"),
-            None => listen.to_owned(),
-        };
-        numeric.parse().ok()
-    }
-
-    fn is_address(&self) -> bool {
-        self.listen.is_empty() || self.address().is_some()
-    }
-
-    fn is_allowed(&self) -> bool {
-        self.allow_remote
-            || self
-                .address()
-                .is_none_or(|address| address.ip().is_loopback())
-    }
-}
-
 /// `[query]`
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -302,21 +268,6 @@ impl Config {
                 (0.1..=86_400.0).contains(&settings.query.timeout_s),
                 "0.1 to 86400",
             ),
-            (
-                "http.listen",
-                settings.http.is_address(),
-                "ADDRESS:PORT, such as 127.0.0.1:8080, or \"\" for none",
-            ),
-            (
-                "http.listen",
-                settings.http.is_allowed(),
-                "an address of this machine alone, such as 127.0.0.1:8080, or `http.allow_remote = true` beside it",
-            ),
-            (
-                "http.connections",
-                (1..=65_536).contains(&settings.http.connections),
-                "1 to 65536",
-            ),
             ("archive", !settings.archive.is_empty(), "a folder"),
             (
                 "registry",
@@ -328,6 +279,7 @@ impl Config {
         ];
         let wrong = within.into_iter().find(|(_, good, _)| !good);
         let wrong = wrong.map(|(key, _, expected)| (key, expected));
+        let wrong = wrong.or_else(|| settings.http.out_of_range());
         match wrong.or_else(|| settings.output.out_of_range()) {
             Some((key, expected)) => Err(self.out_of_range(key, expected)),
             None => Ok(()),

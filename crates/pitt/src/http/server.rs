@@ -2,45 +2,50 @@
 //!
 //! | limit | | what happens |
 //! |---|---|---|
-//! | connections | `http.connections` | the one that has been silent longest goes; if all are being served, 503 |
+//! | connections | `http.connections` | somebody who makes us wait goes ([`crowd`](super::crowd)); if all are being served, 503 |
+//! | time for the handshake of TLS | 10 s | closed |
 //! | time for a request's head | 10 s, also between two requests | closed |
 //! | size of the head | 32 kB, 64 headers | 431 |
-//! | body | 64 kB | 413; nothing here reads one |
-//! | time for an answer | 30 s | 503 |
-//! | time without taking a byte of the answer | 20 s | closed |
+//! | body | 1 MB, in 20 s | 413, 408 |
+//! | time until an answer begins | 30 s; 10 min for costly ones | 503 |
+//! | time without taking a byte of the answer | 20 s, streams too | closed |
+//! | bytes of an answer that wait for a client | 256 kB in the system | the answer is made no faster |
 //!
-//! A client whose `Host` is neither this machine nor an address is sent away (421), unless other machines may come anyway: a web
+//! A client whose `Host` is neither this machine nor an address is sent away (421), unless that name is expected: a web
 //! page can let its own name point to 127.0.0.1 and read what stands there.
 
-use std::collections::HashMap;
 use std::convert::Infallible;
-use std::net::{IpAddr, TcpListener};
+use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::pin::pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
 use axum::http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header};
-use axum::response::IntoResponse;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
-use hyper::service::service_fn;
+use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
-use tokio::sync::{Notify, watch};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
-use tokio::time::{Instant, timeout};
+use tokio::time::timeout;
 
-use super::routes::problem;
+use super::auth::refusal::refuse;
+use super::auth::{Dress, Peer, claimed, too_large};
+use super::crowd::{Crowd, Place};
+use super::held::holding;
 use super::stall::Stalling;
+use super::tls::Certificates;
+
+pub(super) use super::crowd::Seat;
 
 const HEAD_TIME: Duration = Duration::from_secs(10);
 const HEAD_BYTES: usize = 32 << 10;
 const HEADERS: usize = 64;
-const BODY_BYTES: u64 = 64 << 10;
-const ANSWER_TIME: Duration = Duration::from_secs(30);
 const STALL_TIME: Duration = Duration::from_secs(20);
 /// How long answers under way may take when the program ends.
 const GRACE: Duration = Duration::from_secs(2);
@@ -51,12 +56,20 @@ const REFUSAL: &[u8] =
     b"HTTP/1.1 503 Service Unavailable\r\ncontent-length: 0\r\nretry-after: 5\r\nconnection: close\r\n\r\n";
 
 /// What the settings say of it.
-#[derive(Clone, Copy, Debug)]
 pub(super) struct Limits {
     /// Most connections at once.
     pub(super) connections: usize,
-    /// Whether a request may name any host.
-    pub(super) any_host: bool,
+    /// Names that a request may ask for, beside addresses and `localhost`; `None` for any.
+    pub(super) names: Option<Vec<String>>,
+    /// Headers of all answers.
+    pub(super) dress: Dress,
+}
+
+/// What all connections share.
+struct Served {
+    router: Router,
+    limits: Limits,
+    certificates: Option<Arc<Certificates>>,
 }
 
 /// Serves until it is told to stop, then lets what is under way end.
@@ -64,6 +77,7 @@ pub(super) async fn serve(
     listener: TcpListener,
     router: Router,
     limits: Limits,
+    certificates: Option<Arc<Certificates>>,
     mut stop: watch::Receiver<bool>,
 ) {
     let listener = match tokio::net::TcpListener::from_std(listener) {
@@ -73,6 +87,11 @@ pub(super) async fn serve(
             return;
         }
     };
+    let served = Arc::new(Served {
+        router,
+        limits,
+        certificates,
+    });
     let crowd = Arc::new(Crowd::default());
     let mut tasks = JoinSet::new();
     loop {
@@ -82,16 +101,22 @@ pub(super) async fn serve(
             // Ended ones are let go of as they end.
             Some(_) = tasks.join_next() => continue,
         };
-        let Ok((stream, _)) = accepted else {
+        let Ok((stream, peer)) = accepted else {
             tokio::time::sleep(ACCEPT_PAUSE).await;
             continue;
         };
-        match crowd.enter(limits.connections) {
+        match crowd.enter(served.limits.connections, peer.ip()) {
             Some(place) => {
-                let router = router.clone();
-                tasks.spawn(connection(stream, router, place, limits, stop.clone()));
+                tasks.spawn(connection(
+                    stream,
+                    peer,
+                    place,
+                    served.clone(),
+                    stop.clone(),
+                ));
             }
-            None => refuse(&stream),
+            None if served.certificates.is_none() => refuse_all(&stream),
+            None => {}
         }
     }
     drop(listener);
@@ -99,207 +124,133 @@ pub(super) async fn serve(
 }
 
 /// Says once that there is no room; whether that arrives is the client's matter.
-fn refuse(stream: &TcpStream) {
+fn refuse_all(stream: &TcpStream) {
     let _ = stream.try_write(REFUSAL);
 }
 
 async fn connection(
     stream: TcpStream,
-    router: Router,
+    peer: SocketAddr,
     place: Place,
-    limits: Limits,
-    mut stop: watch::Receiver<bool>,
+    served: Arc<Served>,
+    stop: watch::Receiver<bool>,
 ) {
     // An answer is small: waiting for more to send would only cost time.
     let _ = stream.set_nodelay(true);
-    let asked = service_fn(|request: Request<Incoming>| {
-        let busy = place.busy();
-        let router = router.clone();
+    let stream = Stalling::new(stream, STALL_TIME, place.seat().clone());
+    let peer = Peer(peer.ip());
+    let Some(certificates) = &served.certificates else {
+        return converse(stream, peer, &place, &served, stop).await;
+    };
+    let handshake = timeout(HEAD_TIME, certificates.acceptor().accept(stream));
+    tokio::select! {
+        shaken = handshake => match shaken {
+            Ok(Ok(stream)) => converse(stream, peer, &place, &served, stop).await,
+            Ok(Err(error)) => tracing::debug!("{}: no TLS: {error}", peer.0),
+            Err(_) => {}
+        },
+        () = place.gone() => {}
+    }
+}
+
+async fn converse(
+    stream: impl AsyncRead + AsyncWrite + Unpin,
+    peer: Peer,
+    place: &Place,
+    served: &Arc<Served>,
+    mut stop: watch::Receiver<bool>,
+) {
+    let asked = service_fn(|mut request: Request<Incoming>| {
+        let seat = place.seat();
+        let serving = seat.serve();
+        request.extensions_mut().insert(peer);
+        request.extensions_mut().insert(seat.clone());
+        let served = served.clone();
         async move {
-            let response = answer(request, router, limits).await;
-            drop(busy);
-            Ok::<_, Infallible>(response)
+            let response = served.answer(request).await;
+            Ok::<_, Infallible>(holding(response, serving))
         }
     });
-    let io = TokioIo::new(Stalling::new(stream, STALL_TIME));
-    let mut served = pin!(
+    let mut conversation = pin!(
         http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(HEAD_TIME)
             .max_headers(HEADERS)
             .max_buf_size(HEAD_BYTES)
-            .serve_connection(io, asked)
+            .serve_connection(TokioIo::new(stream), asked)
     );
     let mut ending = false;
     loop {
         tokio::select! {
             // How a client ends its connection is not our business.
-            _ = served.as_mut() => return,
-            () = place.go.notified() => return,
+            _ = conversation.as_mut() => return,
+            () = place.gone() => return,
             _ = stop.changed(), if !ending => {
                 ending = true;
-                served.as_mut().graceful_shutdown();
+                conversation.as_mut().graceful_shutdown();
             }
         }
     }
 }
 
-async fn answer(request: Request<Incoming>, router: Router, limits: Limits) -> Response<Body> {
-    let refused = refused(request.headers(), limits);
-    let mut response = match refused {
-        Some(refusal) => refusal,
-        None => {
-            use hyper::service::Service;
-            let answer = TowerToHyperService::new(router).call(request);
-            match timeout(ANSWER_TIME, answer).await {
-                Ok(Ok(response)) => response,
-                Ok(Err(never)) => match never {},
-                Err(_) => problem(
-                    StatusCode::SERVICE_UNAVAILABLE,
-                    "the answer took longer than 30 s",
-                )
-                .into_response(),
-            }
-        }
-    };
-    let headers = response.headers_mut();
-    headers.insert(
-        header::X_CONTENT_TYPE_OPTIONS,
-        HeaderValue::from_static("nosniff"),
-    );
-    headers.insert(
-        header::CONTENT_SECURITY_POLICY,
-        HeaderValue::from_static("default-src 'none'; style-src 'unsafe-inline'"),
-    );
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    response
-}
-
-/// The answer to what is not even looked at.
-fn refused(headers: &HeaderMap, limits: Limits) -> Option<Response<Body>> {
-    let length = headers.get(header::CONTENT_LENGTH);
-    let length: Option<u64> = length.and_then(|length| length.to_str().ok()?.parse().ok());
-    if length.is_some_and(|length| length > BODY_BYTES) {
-        let mut response = problem(
-            StatusCode::PAYLOAD_TOO_LARGE,
-            "the body is larger than 64 kB",
-        )
-        .into_response();
-        // The rest of it is not waited for.
+impl Served {
+    async fn answer(&self, request: Request<Incoming>) -> Response<Body> {
+        let host = request.headers().get(header::HOST);
+        let named = host.is_some_and(|host| !is_here(host));
+        let mut response = match self.refused(request.headers()) {
+            Some(refusal) => refusal,
+            None => match TowerToHyperService::new(self.router.clone())
+                .call(request)
+                .await
+            {
+                Ok(response) => response,
+                Err(never) => match never {},
+            },
+        };
+        self.limits.dress.put_on(response.headers_mut(), named);
         response
-            .headers_mut()
-            .insert(header::CONNECTION, HeaderValue::from_static("close"));
-        return Some(response);
     }
-    if !limits.any_host && !headers.get(header::HOST).is_none_or(is_here) {
-        let what = "this port answers to addresses and `localhost` only (set `http.allow_remote` to let other names in)";
-        return Some(problem(StatusCode::MISDIRECTED_REQUEST, what).into_response());
+
+    /// The answer to what is not even looked at.
+    fn refused(&self, headers: &HeaderMap) -> Option<Response<Body>> {
+        if claimed(headers).is_some_and(|length| length > super::auth::LARGEST_BODY) {
+            return Some(too_large());
+        }
+        let expected = match (&self.limits.names, headers.get(header::HOST)) {
+            (None, _) | (_, None) => true,
+            (Some(names), Some(host)) => is_here(host) || is_one_of(host, names),
+        };
+        if expected {
+            return None;
+        }
+        let what = "this port answers to addresses and `localhost` only (name the host in `http.names` to let it in)";
+        Some(refuse(
+            StatusCode::MISDIRECTED_REQUEST,
+            "unknown_host",
+            what,
+        ))
     }
-    None
+}
+
+/// The name in a `Host`, without its port.
+fn name_of(host: &HeaderValue) -> &str {
+    let host = host.to_str().unwrap_or_default();
+    match host.rsplit_once(':') {
+        Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
+        _ => host,
+    }
 }
 
 /// Whether a `Host` is an address or `localhost`, with or without a port.
 fn is_here(host: &HeaderValue) -> bool {
-    let Ok(host) = host.to_str() else {
-        return false;
-    };
-    let name = match host.rsplit_once(':') {
-        Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
-        _ => host,
-    };
+    let name = name_of(host);
     let bare = name.trim_start_matches('[').trim_end_matches(']');
     name.eq_ignore_ascii_case("localhost") || bare.parse::<IpAddr>().is_ok()
 }
 
-/// Everybody who is connected.
-#[derive(Default)]
-struct Crowd(Mutex<Guests>);
-
-#[derive(Default)]
-struct Guests {
-    next: u64,
-    here: HashMap<u64, Guest>,
-}
-
-struct Guest {
-    /// Since when it has asked for nothing; `None` while it is being answered.
-    silent: Option<Instant>,
-    go: Arc<Notify>,
-}
-
-impl Crowd {
-    fn guests(&self) -> MutexGuard<'_, Guests> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// A place for one more; sends away whoever has been silent longest if it is full. `None` when nobody is silent.
-    fn enter(self: &Arc<Self>, most: usize) -> Option<Place> {
-        let mut guests = self.guests();
-        if guests.here.len() >= most {
-            let silent = guests.here.iter();
-            let silent = silent.filter_map(|(number, guest)| Some((guest.silent?, *number)));
-            let (_, longest) = silent.min()?;
-            if let Some(guest) = guests.here.remove(&longest) {
-                guest.go.notify_one();
-            }
-        }
-        let (number, go) = (guests.next, Arc::new(Notify::new()));
-        guests.next += 1;
-        guests.here.insert(
-            number,
-            Guest {
-                silent: Some(Instant::now()),
-                go: go.clone(),
-            },
-        );
-        drop(guests);
-        Some(Place {
-            crowd: self.clone(),
-            number,
-            go,
-        })
-    }
-
-    fn set_silent(&self, number: u64, silent: Option<Instant>) {
-        if let Some(guest) = self.guests().here.get_mut(&number) {
-            guest.silent = silent;
-        }
-    }
-}
-
-/// One client's place; free again when it is dropped.
-struct Place {
-    crowd: Arc<Crowd>,
-    number: u64,
-    go: Arc<Notify>,
-}
-
-impl Place {
-    fn busy(&self) -> Busy {
-        self.crowd.set_silent(self.number, None);
-        Busy {
-            crowd: self.crowd.clone(),
-            number: self.number,
-        }
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        self.crowd.guests().here.remove(&self.number);
-    }
-}
-
-/// While this lives, the client is being answered.
-struct Busy {
-    crowd: Arc<Crowd>,
-    number: u64,
-}
-
-impl Drop for Busy {
-    fn drop(&mut self) {
-        self.crowd.set_silent(self.number, Some(Instant::now()));
-    }
+fn is_one_of(host: &HeaderValue, names: &[String]) -> bool {
+    let name = name_of(host);
+    names.iter().any(|known| known.eq_ignore_ascii_case(name))
 }
 
 #[cfg(test)]
@@ -325,20 +276,10 @@ mod tests {
         let here = |host: &&str| is_here(&HeaderValue::from_str(host).unwrap());
         assert!(good.iter().all(here));
         assert!(!bad.iter().any(here));
-    }
-
-    #[test]
-    fn the_one_silent_longest_makes_room() {
-        let crowd = Arc::new(Crowd::default());
-        let first = crowd.enter(2).unwrap();
-        let busy = first.busy();
-        let second = crowd.enter(2).unwrap();
-        let third = crowd.enter(2).unwrap();
-        assert_eq!(crowd.guests().here.len(), 2);
-        assert!(!crowd.guests().here.contains_key(&second.number));
-        let _third = third.busy();
-        assert!(crowd.enter(2).is_none(), "both are being answered");
-        drop(busy);
-        assert!(crowd.enter(2).is_some());
+        let named = |host: &str| {
+            let names = ["broker.example.org".to_owned()];
+            is_one_of(&HeaderValue::from_str(host).unwrap(), &names)
+        };
+        assert!(named("Broker.example.org:443") && !named("example.org"));
     }
 }

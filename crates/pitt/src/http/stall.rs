@@ -10,19 +10,23 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep};
 
+use super::crowd::Seat;
+
 /// A stream whose writes fail when the other side has taken no byte for a while. Reads are left alone: hyper bounds
-/// the time for a request's head, and nothing here waits for a body.
+/// the time for a request's head, and `auth` that for its body.
 pub(super) struct Stalling {
     stream: TcpStream,
+    seat: Seat,
     patience: Duration,
     until: Pin<Box<Sleep>>,
     waiting: bool,
 }
 
 impl Stalling {
-    pub(super) fn new(stream: TcpStream, patience: Duration) -> Self {
+    pub(super) fn new(stream: TcpStream, patience: Duration, seat: Seat) -> Self {
         Self {
             stream,
+            seat,
             patience,
             until: Box::pin(tokio::time::sleep(patience)),
             waiting: false,
@@ -35,11 +39,14 @@ impl Stalling {
         outcome: Poll<io::Result<T>>,
     ) -> Poll<io::Result<T>> {
         if outcome.is_ready() {
-            self.waiting = false;
+            if std::mem::take(&mut self.waiting) {
+                self.seat.takes(true);
+            }
             return outcome;
         }
         if !self.waiting {
             self.waiting = true;
+            self.seat.takes(false);
             self.until.as_mut().reset(Instant::now() + self.patience);
         }
         ready!(self.until.as_mut().poll(cx));

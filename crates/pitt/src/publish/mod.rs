@@ -31,13 +31,13 @@ use anyhow::{Context, Result};
 use pitt_alert::{Decoded, Packet, SchemaStore};
 use pitt_archive::{Archive, Match, NumberedMatch};
 use pitt_kafka::publish::{Output, Transport};
-use pitt_query::FilterSet;
 
 pub use health::Health;
 pub use noted::{Delivery, Noted, deliveries, noted};
 pub use routes::{Form, Route, Routes};
 
 use crate::config::{Settings, kafka};
+use crate::filters::FilterDesk;
 use crate::pipeline::Counters;
 use course::Course;
 use message::Messages;
@@ -54,16 +54,18 @@ pub trait MatchListener: Send {
         given: &[Match],
         fresh: &[NumberedMatch],
     );
+
+    /// Everything heard of so far is committed.
+    fn committed(&mut self) {}
 }
 
 /// What all threads of one output share.
 pub(crate) struct Desk {
     pub(crate) archive: Archive,
     pub(crate) settings: crate::config::OutputSettings,
-    pub(crate) routes: Routes,
+    pub(crate) routes: Arc<Routes>,
     pub(crate) schemas: SchemaStore,
     pub(crate) counters: Arc<Counters>,
-    pub(crate) filters: Vec<Arc<str>>,
     /// Set when nothing more will come: what is there is published, then the threads end.
     pub(crate) ending: AtomicBool,
     access: pitt_kafka::Access,
@@ -112,7 +114,7 @@ impl Publishing {
     pub fn start(
         settings: &Settings,
         archive: &Archive,
-        filters: &FilterSet,
+        filters: &FilterDesk,
         schemas: &SchemaStore,
         counters: &Arc<Counters>,
     ) -> Result<Option<Publishing>> {
@@ -215,7 +217,7 @@ impl MatchListener for Listener {
 fn desk(
     settings: &Settings,
     archive: &Archive,
-    filters: &FilterSet,
+    filters: &FilterDesk,
     schemas: &SchemaStore,
     counters: &Arc<Counters>,
 ) -> Result<Desk> {
@@ -225,14 +227,24 @@ fn desk(
         let environment = |name: &str| std::env::var(name).ok();
         access.password = kafka::password("OUTPUT", "output", &output.password_file, environment)?;
     }
-    let names = filters.filters().iter().map(|filter| filter.name().into());
+    let routes = Arc::new(Routes::new(output));
+    let set = filters.at_work().now();
+    routes.learn(set.set().filters())?;
+    let learning = Arc::downgrade(&routes);
+    filters.tell(move |roster| {
+        let Some(routes) = learning.upgrade() else {
+            return;
+        };
+        if let Err(error) = routes.learn(roster.set().filters()) {
+            tracing::error!("a filter's matches are not published: {error:#}");
+        }
+    });
     Ok(Desk {
         archive: archive.clone(),
         settings: output.clone(),
-        routes: Routes::new(output, filters)?,
+        routes,
         schemas: schemas.clone(),
         counters: counters.clone(),
-        filters: names.collect(),
         ending: AtomicBool::new(false),
         access,
         archive_id: archive.id()?,

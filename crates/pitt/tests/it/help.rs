@@ -27,6 +27,9 @@ fn every_command_has_help_with_an_example() {
         &["replay"],
         &["catalog", "import"],
         &["catalog", "list"],
+        &["token", "create"],
+        &["token", "list"],
+        &["token", "revoke"],
         &["config", "show"],
         &["config", "check"],
         &["bench"],
@@ -68,6 +71,7 @@ fn the_first_page_names_every_command() {
     stream      Serve alerts as a Kafka-compatible stream, with nothing to install
     replay      Send an archive's alerts into a Kafka topic again
     catalog     Catalogs that filters match against
+    token       Who may ask a running broker: make, list and revoke tokens
     config      Effective settings, and where each came from
     bench       Measure this machine
     ");

@@ -7,13 +7,12 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use pitt::config::HttpSettings;
+use pitt::filters::FilterDesk;
 use pitt::http::registry::{Catalogue, Surveys};
 use pitt::http::{Port, Site};
-use pitt::pipeline::Counters;
 use pitt::telemetry::Telemetry;
 use pitt_alert::{SchemaStore, WriterSchema};
 use pitt_archive::{Archive, ArchiveOptions, StoredSchema};
-use pitt_query::Catalogs;
 
 /// Longest wait for anything here: only a test that fails takes so long.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -35,9 +34,8 @@ fn stored(json: &str, wire_id: Option<u32>) -> StoredSchema {
 /// A port with three schemas, on a free port of this machine.
 fn open(folder: &std::path::Path, connections: usize) -> Port {
     let archive = Archive::open(&folder.to_string_lossy(), ArchiveOptions::default()).unwrap();
-    let surveys = pitt::filters::known_surveys().unwrap();
-    let filters = pitt::broker::compile(vec![], &surveys, &Catalogs::new()).unwrap();
-    let counters = Arc::new(Counters::new(0));
+    let filters = FilterDesk::open(archive.folder(), vec![], SchemaStore::new(), &[]).unwrap();
+    let counters = Arc::default();
     let telemetry = Telemetry::new(&archive, &Arc::new(filters), &counters);
     let schemas = || {
         vec![
@@ -53,8 +51,8 @@ fn open(folder: &std::path::Path, connections: usize) -> Port {
     };
     let settings = HttpSettings {
         listen: "127.0.0.1:0".into(),
-        allow_remote: false,
         connections,
+        ..HttpSettings::default()
     };
     Port::open(&settings, true, site).unwrap().unwrap()
 }
