@@ -5,7 +5,9 @@ import { svelte } from '@sveltejs/vite-plugin-svelte';
 import type { Plugin } from 'vite';
 import { defineConfig } from 'vitest/config';
 
-/** Writes `file.gz` beside every file of the build: the program embeds those and serves them as they are. */
+const KEPT = readFileSync(new URL('dist/.gitignore', import.meta.url));
+
+/** Writes `file.gz` beside every file of the build: the program embeds those and serves them as they are. The folder is kept in git. */
 function compressed(): Plugin {
   let folder = 'dist';
   return {
@@ -14,10 +16,11 @@ function compressed(): Plugin {
     configResolved: (config) => void (folder = config.build.outDir),
     closeBundle() {
       for (const entry of readdirSync(folder, { recursive: true, withFileTypes: true })) {
-        if (!entry.isFile() || entry.name.endsWith('.gz')) continue;
+        if (!entry.isFile() || /\.gz$|^\.git/.test(entry.name)) continue;
         const path = join(entry.parentPath ?? entry.path, entry.name);
         writeFileSync(`${path}.gz`, gzipSync(readFileSync(path), { level: 9 }));
       }
+      writeFileSync(join(folder, '.gitignore'), KEPT);
     },
   };
 }
