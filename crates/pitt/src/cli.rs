@@ -101,7 +101,7 @@ pub const USUAL_SEED: u64 = 1;
 /// `pitt demo`
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  \
-    pitt demo                          about a minute, into ./pitt-data\n  \
+    pitt demo                          two minutes to watch, into ./pitt-data\n  \
     pitt demo --alerts 200000 --speed 0   as fast as this machine can\n\n\
     Ctrl-C stops cleanly; running it again goes on from there.")]
 pub struct Demo {
@@ -111,9 +111,15 @@ pub struct Demo {
     /// Which sky: the same seed gives the same night, byte for byte
     #[arg(long, default_value_t = USUAL_SEED)]
     pub seed: u64,
-    /// Alerts per second; 0 for as fast as possible
-    #[arg(long, default_value_t = 400.0, value_name = "RATE")]
-    pub speed: f64,
+    /// Alerts per second, 0 for as fast as possible [default: 200 on a terminal, else 0]
+    #[arg(long, value_name = "RATE")]
+    pub speed: Option<f64>,
+    /// End when the night is over, also on a terminal
+    #[arg(long)]
+    pub once: bool,
+    /// Do not open the pages in a browser
+    #[arg(long)]
+    pub no_open: bool,
 }
 
 /// `pitt run`

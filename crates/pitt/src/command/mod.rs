@@ -1,6 +1,7 @@
 //! What each command does.
 
 mod bench;
+mod browser;
 mod catalog;
 mod cone;
 mod config;
