@@ -36,7 +36,8 @@ def follow_http(
         later = matches.last_id          # give it as `after` to go on from here
 
     A connection that breaks is made again, after 0.5 s, 1 s, .. 30 s, and goes on after the last match: none is missed and none
-    comes twice.
+    comes twice. (Without ``after``, and before the first match, there is nothing to go on after: what comes while the
+    connection is away is not seen.)
 
     Parameters
     ----------
@@ -137,11 +138,11 @@ class Events(Following):
         if event.retry_s is not None:
             self._first_s = event.retry_s
         self._retry_s = self._first_s
+        if event.id is not None:
+            self.last_id = event.id
         if event.name not in ("match", "message") or not event.data:
             return None
         row = json.loads(event.data)
-        if event.id is not None:
-            self.last_id = event.id
         return Match(row, row, self.last_id or "")
 
     def _wait(self, end: float | None) -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from types import TracebackType
-from typing import Any
+from typing import Any, TypeVar
+
+_Self = TypeVar("_Self", bound="Following")
 
 
 class Match(dict[str, Any]):
@@ -50,7 +52,7 @@ class Following:
         """Ends it; whoever waits for the next match gets none."""
         raise NotImplementedError
 
-    def __enter__(self) -> Following:
+    def __enter__(self: _Self) -> _Self:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:

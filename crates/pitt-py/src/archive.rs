@@ -1,20 +1,21 @@
 //! An open archive.
 
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use arrow_array::{ArrayRef, Float32Array, Float64Array, Int64Array, StringArray, UInt32Array};
 use pitt::config::{Config, Settings};
-use pitt_alert::{Decoded, Decoder, Packet, SchemaStore};
-use pitt_archive::{ArchiveError, ConeHit, Point, Replay, Replayed, StoredPacket};
+use pitt_alert::{Decoder, Packet, SchemaStore};
+use pitt_archive::{ArchiveError, StoredPacket};
 use pitt_query::{Engine, Limits};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict};
 
+use crate::answers::{hits_table, points_table};
 use crate::packets::{dict, verbatim};
+use crate::stored::{Packets, undecodable};
 use crate::tables::Table;
-use crate::{errors, history, packets};
+use crate::{errors, history};
 
 /// What others have committed is looked for again after this time.
 const FRESH: Duration = Duration::from_secs(1);
@@ -265,171 +266,11 @@ impl Archive {
         night: Option<i32>,
         raw: bool,
     ) -> PyResult<Packets> {
-        let state = self.with(py, |open| {
+        let (replay, decoder) = self.with(py, |open| {
             open.refresh()?;
-            Ok(State {
-                replay: open.archive.replay(None)?,
-                decoder: verbatim(open.reading()?.0.clone()),
-                waiting: vec![],
-            })
+            let decoder = verbatim(open.reading()?.0.clone());
+            Ok((open.archive.replay(None)?, decoder))
         })?;
-        Ok(Packets {
-            state: Mutex::new(state),
-            survey,
-            partition,
-            night,
-            raw,
-        })
+        Ok(Packets::new(replay, decoder, survey, partition, night, raw))
     }
-}
-
-/// Alerts one after the other, in constant memory: dicts, or `bytes` of packets.
-#[pyclass(frozen, module = "pitt_broker._native")]
-pub(crate) struct Packets {
-    state: Mutex<State>,
-    survey: Option<String>,
-    partition: Option<String>,
-    night: Option<i32>,
-    raw: bool,
-}
-
-struct State {
-    replay: Replay,
-    decoder: Decoder,
-    /// Alerts of the packet under way, the last one first.
-    waiting: Vec<Py<PyDict>>,
-}
-
-#[pymethods]
-impl Packets {
-    fn __iter__(this: PyRef<'_, Self>) -> PyRef<'_, Self> {
-        this
-    }
-
-    fn __next__(&self, py: Python<'_>) -> PyResult<Option<Py<PyAny>>> {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        loop {
-            if let Some(alert) = state.waiting.pop() {
-                return Ok(Some(alert.into_any()));
-            }
-            let replay = &mut state.replay;
-            let next = py.detach(|| replay.next());
-            let Some(replayed) = next.transpose().map_err(errors::archive)? else {
-                return Ok(None);
-            };
-            if !self.wants(&replayed) {
-                continue;
-            }
-            if self.raw && self.survey.is_none() {
-                let bytes = PyBytes::new(py, &replayed.packet.bytes);
-                return Ok(Some(bytes.unbind().into_any()));
-            }
-            let packet = replayed.packet.clone();
-            let Some(alerts) = self.alerts(py, &mut state.decoder, &replayed)? else {
-                continue;
-            };
-            if self.raw {
-                return Ok(Some(PyBytes::new(py, &packet.bytes).unbind().into_any()));
-            }
-            state.waiting = alerts;
-        }
-    }
-}
-
-impl Packets {
-    fn wants(&self, replayed: &Replayed) -> bool {
-        let partition = &replayed.packet.position.partition;
-        let of_partition = |begin: &String| partition.starts_with(begin.as_str());
-        self.partition.as_ref().is_none_or(of_partition)
-            && self.night.is_none_or(|night| replayed.night == Some(night))
-    }
-
-    /// The stored alerts of a packet, the last one first; `None` if it is another survey's.
-    fn alerts(
-        &self,
-        py: Python<'_>,
-        decoder: &mut Decoder,
-        replayed: &Replayed,
-    ) -> PyResult<Option<Vec<Py<PyDict>>>> {
-        let packets: [Packet; 1] = [replayed.packet.clone()];
-        let decoded = py.detach(|| decoder.decode(&packets));
-        let mut alerts = vec![];
-        for batch in &decoded.batches {
-            if self
-                .survey
-                .as_ref()
-                .is_some_and(|survey| **survey != *batch.survey)
-            {
-                return Ok(None);
-            }
-            if self.raw {
-                continue;
-            }
-            for (row, origin) in batch.origins.iter().enumerate() {
-                if replayed.stored.contains(&origin.record) {
-                    alerts.push(dict(py, batch, row)?.unbind());
-                }
-            }
-        }
-        if alerts.is_empty() && !self.raw {
-            return Err(undecodable(&replayed.packet.name, &decoded));
-        }
-        alerts.reverse();
-        Ok(Some(alerts))
-    }
-}
-
-fn undecodable(name: &str, decoded: &Decoded) -> PyErr {
-    let why = decoded.rejected.first();
-    let why = why.map_or_else(|| "nothing in it".to_owned(), packets::reason);
-    errors::archive(anyhow::anyhow!(
-        "stored packet {name} cannot be decoded: {why} (run `pitt verify`)"
-    ))
-}
-
-fn points_table(points: &[Point]) -> Table {
-    let texts = |text: fn(&Point) -> Option<&str>| -> ArrayRef {
-        Arc::new(points.iter().map(text).collect::<StringArray>())
-    };
-    let flux = |flux: fn(&Point) -> f32| -> ArrayRef {
-        let known = points
-            .iter()
-            .map(flux)
-            .map(|flux| Some(flux).filter(|f| !f.is_nan()));
-        Arc::new(known.collect::<Float32Array>())
-    };
-    let ids = points.iter().map(|point| point.alert_id);
-    let times = points.iter().map(|point| point.mjd_tai);
-    Table::of_columns(vec![
-        ("survey", "", texts(|p| Some(&p.survey))),
-        ("alert_id", "", Arc::new(ids.collect::<Int64Array>())),
-        ("mjd_tai", "d", Arc::new(times.collect::<Float64Array>())),
-        ("band", "", texts(|p| p.band.as_deref())),
-        ("psf_flux", "nJy", flux(|p| p.psf_flux)),
-        ("psf_flux_err", "nJy", flux(|p| p.psf_flux_err)),
-    ])
-}
-
-fn hits_table(hits: &[ConeHit]) -> Table {
-    let texts = |text: fn(&ConeHit) -> &str| -> ArrayRef {
-        let texts = hits.iter().map(|hit| Some(text(hit)));
-        Arc::new(texts.collect::<StringArray>())
-    };
-    let reals = |real: fn(&ConeHit) -> f64| -> ArrayRef {
-        Arc::new(hits.iter().map(real).collect::<Float64Array>())
-    };
-    let counts = hits.iter().map(|hit| hit.n_detections);
-    Table::of_columns(vec![
-        ("object_id", "", texts(|h| &h.object_id)),
-        ("survey", "", texts(|h| &h.survey)),
-        ("ra", "deg", reals(|h| h.ra)),
-        ("dec", "deg", reals(|h| h.dec)),
-        ("separation", "arcsec", reals(|h| h.separation_arcsec)),
-        (
-            "n_detections",
-            "",
-            Arc::new(counts.collect::<UInt32Array>()),
-        ),
-        ("last_mjd_tai", "d", reals(|h| h.last_mjd_tai)),
-    ])
 }

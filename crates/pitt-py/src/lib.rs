@@ -3,7 +3,9 @@
 //! Tables cross to Python by Arrow's C stream interface (`__arrow_c_stream__`), without a copy. Whatever takes longer than
 //! a moment runs with Python's lock released. Names and documentation for users are in `python/pitt_broker`.
 
+mod answers;
 mod archive;
+mod bulk;
 mod dicts;
 mod errors;
 mod filters;
@@ -13,6 +15,7 @@ mod packets;
 mod produce;
 mod simulate;
 mod stamps;
+mod stored;
 mod tables;
 
 use pyo3::prelude::*;
@@ -22,13 +25,13 @@ use pyo3::prelude::*;
 fn _native(py: Python<'_>, module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
     module.add_class::<archive::Archive>()?;
-    module.add_class::<archive::Packets>()?;
+    module.add_class::<stored::Packets>()?;
     module.add_class::<tables::Table>()?;
     module.add_class::<packets::Schemas>()?;
     module.add_class::<filters::Trial>()?;
     module.add_class::<simulate::Simulation>()?;
     module.add_class::<simulate::Visit>()?;
-    module.add_function(wrap_pyfunction!(packets::decode, module)?)?;
+    module.add_function(wrap_pyfunction!(bulk::decode, module)?)?;
     module.add_function(wrap_pyfunction!(packets::alerts, module)?)?;
     module.add_function(wrap_pyfunction!(packets::datum, module)?)?;
     module.add_function(wrap_pyfunction!(history::of_packet, module)?)?;
