@@ -193,6 +193,25 @@ impl Archive {
         self.inner.catch_up()
     }
 
+    /// Takes in what other processes have committed since, from where this one stood; says whether that was anything.
+    ///
+    /// Cheaper than [`Archive::refresh`]: for a process that looks again and again.
+    pub fn follow(&self) -> Result<bool, ArchiveError> {
+        let versions = |tables: &BTreeMap<String, DeltaLog>| {
+            let versions = tables
+                .iter()
+                .map(|(name, log)| (name.clone(), log.version()));
+            versions.collect::<BTreeMap<_, _>>()
+        };
+        let before = versions(&self.inner.tables());
+        self.inner.update_tables()?;
+        if versions(&self.inner.tables()) == before {
+            return Ok(false);
+        }
+        self.inner.catch_up()?;
+        Ok(true)
+    }
+
     /// Names of the tables.
     pub fn tables(&self) -> Vec<String> {
         lock(&self.inner.tables).keys().cloned().collect()

@@ -8,6 +8,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use arrow_array::RecordBatch;
 use arrow_schema::{Schema, SchemaRef};
 use deltalake_core::kernel::engine::arrow_conversion::{TryFromArrow, TryIntoArrow};
 use deltalake_core::kernel::transaction::{
@@ -25,6 +26,7 @@ use url::Url;
 
 use crate::error::ArchiveError;
 use crate::part::{Part, PartName};
+use crate::read;
 
 /// Commits of a table between two checkpoints of its log.
 const CHECKPOINT_EVERY: u64 = 100;
@@ -67,6 +69,14 @@ impl TableFile {
         let stats: serde_json::Value = serde_json::from_str(&self.stats).ok()?;
         let bound = |side: &str| stats.get(side)?.get(column)?.as_i64();
         Some((bound("minValues")?, bound("maxValues")?))
+    }
+
+    /// Reads top-level columns of all rows, in the order asked for.
+    pub fn read(
+        &self,
+        columns: &[&str],
+    ) -> Result<impl Iterator<Item = Result<RecordBatch, ArchiveError>> + use<>, ArchiveError> {
+        read::columns(&self.path, columns)
     }
 
     /// Smallest and largest value of a text column, when the log has them.
