@@ -17,16 +17,18 @@ fn main() -> io::Result<()> {
         collect(&pages, &mut files)?;
     }
     files.sort();
+    // Copied, so that pages built anew while the compiler runs do not pull files away from under it.
+    let out = PathBuf::from(env::var("OUT_DIR").map_err(io::Error::other)?);
     let mut list = String::from("&[\n");
-    for file in &files {
+    for (number, file) in files.iter().enumerate() {
         let name = file.strip_prefix(&pages).map_err(io::Error::other)?;
         let name = name.with_extension("").to_string_lossy().replace('\\', "/");
-        let file = fs::canonicalize(file)?;
-        writeln!(list, "    ({name:?}, include_bytes!({file:?})),").map_err(io::Error::other)?;
+        let copy = out.join(format!("page-{number}.gz"));
+        fs::copy(file, &copy)?;
+        writeln!(list, "    ({name:?}, include_bytes!({copy:?})),").map_err(io::Error::other)?;
     }
     list.push_str("]\n");
-    let out = env::var("OUT_DIR").map_err(io::Error::other)?;
-    fs::write(Path::new(&out).join("pages.rs"), list)
+    fs::write(out.join("pages.rs"), list)
 }
 
 /// All compressed files of a folder and those in it.

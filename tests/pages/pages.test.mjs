@@ -134,7 +134,7 @@ describe('pages over simulated alerts', { skip: SKIP }, () => {
     const { object } = about;
     const page = await tab(browser, broker);
     await page.at(`/object/${object.object_id}`);
-    const curve = (await broker.get(`objects/${object.object_id}/lightcurve?limit=10000`)).rows;
+    const curve = (await broker.get(`objects/${object.object_id}/lightcurve`)).rows;
     const drawn = curve.filter((row) => row.kind === 'detection' && row.mag !== null);
     const label = await page.locator('.chart').getAttribute('aria-label');
     await until('the light curve is drawn', async () => /detections/.test(await page.locator('.chart').getAttribute('aria-label')));
@@ -380,7 +380,7 @@ describe('pages over real alerts', { skip: none }, () => {
     const page = await tab(browser, broker);
     await page.at(`/object/${about.object.object_id}`);
     await until('three images are there', async () => (await page.locator('.big canvas:not(.gone)').count()) === 3);
-    const kinds = new Set((await broker.get(`objects/${about.object.object_id}/lightcurve?limit=10000`)).rows.map((row) => row.kind));
+    const kinds = new Set((await broker.get(`objects/${about.object.object_id}/lightcurve`)).rows.map((row) => row.kind));
     for (const kind of kinds) await page.getByRole('button', { name: kind }).waitFor();
   });
 });

@@ -1,4 +1,5 @@
 import { type ApiError, url } from './api';
+import { Batch } from './batch';
 import { follow, type LinkState } from './sse';
 
 export interface LiveStatus {
@@ -33,8 +34,8 @@ export interface Match {
 /** Seconds of rates that the sparklines show. */
 export const SPAN = 120;
 const MATCHES = 200;
-/** How often what came is shown: a burst of matches is drawn once. */
-const SHOW_MS = 250;
+/** How often what came is shown, so that one can read it. */
+const SHOW_MS = 700;
 
 /** What the broker tells as it happens, for all pages: one connection. */
 export const live = $state({
@@ -46,14 +47,7 @@ export const live = $state({
 });
 
 let started = false;
-let waiting: Match[] = [];
-let timer: ReturnType<typeof setTimeout> | undefined;
-
-function showWaiting(): void {
-  timer = undefined;
-  live.matches = [...waiting.reverse(), ...live.matches].slice(0, MATCHES);
-  waiting = [];
-}
+const came = new Batch<Match>(SHOW_MS, (matches) => (live.matches = [...matches.reverse(), ...live.matches].slice(0, MATCHES)));
 
 /** Begins to listen, once. */
 export function listen(): void {
@@ -69,8 +63,7 @@ export function listen(): void {
         live.status = data;
         live.history = [...live.history.slice(1 - SPAN), data];
       } else if (event === 'match') {
-        waiting.push(data);
-        timer ??= setTimeout(showWaiting, SHOW_MS);
+        came.push(data);
       }
     },
   });

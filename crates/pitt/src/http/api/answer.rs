@@ -156,7 +156,8 @@ impl Pieces {
     fn send(&mut self) -> io::Result<()> {
         let piece = Bytes::from(std::mem::take(&mut self.waiting));
         self.begun = true;
-        let sent = timeout(PATIENCE, self.send.send(Ok(piece)));
+        // The timer is made within the runtime: outside of it there is none.
+        let sent = async { timeout(PATIENCE, self.send.send(Ok(piece))).await };
         match self.runtime.block_on(sent) {
             Ok(Ok(())) => Ok(()),
             _ => Err(io::ErrorKind::BrokenPipe.into()),
