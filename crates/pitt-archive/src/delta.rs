@@ -25,6 +25,7 @@ use tokio::runtime::Runtime;
 use url::Url;
 
 use crate::error::ArchiveError;
+use crate::folder::SyncedFolder;
 use crate::part::{Part, PartName};
 use crate::read;
 
@@ -37,6 +38,26 @@ pub(crate) struct Site {
     pub(crate) root: PathBuf,
     pub(crate) store: Arc<dyn ObjectStore>,
     pub(crate) runtime: Arc<Runtime>,
+}
+
+impl Site {
+    /// The site of an archive: over the file system, synced, unless another store is given.
+    pub(crate) fn new(
+        root: &Path,
+        store: Option<Arc<dyn ObjectStore>>,
+    ) -> Result<Self, ArchiveError> {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(2)
+            .thread_name("pitt-archive")
+            .enable_all()
+            .build()
+            .map_err(ArchiveError::io(root))?;
+        Ok(Self {
+            root: root.to_owned(),
+            store: store.unwrap_or_else(|| Arc::new(SyncedFolder::default())),
+            runtime: Arc::new(runtime),
+        })
+    }
 }
 
 /// A table at the version last read or committed.

@@ -71,6 +71,7 @@ mod writer;
 pub use answer::{ConeHit, Point, StoredPacket};
 pub use archive::{Archive, ArchiveOptions, TableSnapshot};
 pub use book::StoredSchema;
+pub use claims::{ClaimBook, ClaimedPartition, ReleasedClaims};
 pub use delta::TableFile;
 pub use error::ArchiveError;
 pub use feed::LoggedMatch;
