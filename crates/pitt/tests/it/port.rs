@@ -6,8 +6,9 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use pitt::config::HttpSettings;
+use pitt::config::{Config, HttpSettings};
 use pitt::filters::FilterDesk;
+use pitt::http::api::Api;
 use pitt::http::registry::{Catalogue, Surveys};
 use pitt::http::{Port, Site};
 use pitt::telemetry::Telemetry;
@@ -54,8 +55,11 @@ pub(crate) fn open_as(folder: &std::path::Path, settings: HttpSettings) -> Port 
         ]
     };
     let topics = BTreeMap::from([("all.alerts".to_owned(), Surveys::All)]);
+    let telemetry = Arc::new(telemetry);
+    let usual = Config::load(None, |_| None, vec![]).unwrap().settings;
     let site = Site {
-        telemetry: Arc::new(telemetry),
+        api: Api::new(telemetry.clone(), &usual).unwrap(),
+        telemetry,
         schemas: Arc::new(Catalogue::new(schemas, SchemaStore::new(), topics)),
     };
     let settings = HttpSettings {
