@@ -3,7 +3,7 @@
     ./dev bench python
 
 Each kind of packet is read by turns: fastavro to dicts, `pitt_broker.decode` to Arrow (with and without stamps) and `alerts` to
-dicts. What is compared is processor time, the best of five turns each, so that other programs on the machine disturb little.
+dicts. What is compared is processor time, the best of four turns each, so that other programs on the machine disturb little.
 Real packets come from PITT_TEST_DATA, where it has some; simulated ones are always read.
 """
 
@@ -20,9 +20,9 @@ from collections.abc import Callable
 import fastavro
 import pitt_broker as pb
 
-TURNS = 5
+TURNS = 4
 #: Packets of a kind.
-PACKETS = 2000
+PACKETS = 1000
 DATA = pathlib.Path(os.environ.get("PITT_TEST_DATA", pathlib.Path(__file__).parents[2].parent / "shared" / "data"))
 
 
