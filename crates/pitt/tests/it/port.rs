@@ -6,7 +6,8 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use pitt::config::HttpSettings;
+use pitt::config::{Config, HttpSettings};
+use pitt::http::api::Api;
 use pitt::http::registry::{Catalogue, Surveys};
 use pitt::http::{Port, Site};
 use pitt::pipeline::Counters;
@@ -38,7 +39,7 @@ fn open(folder: &std::path::Path, connections: usize) -> Port {
     let surveys = pitt::filters::known_surveys().unwrap();
     let filters = pitt::broker::compile(vec![], &surveys, &Catalogs::new()).unwrap();
     let counters = Arc::new(Counters::new(0));
-    let telemetry = Telemetry::new(&archive, &Arc::new(filters), &counters);
+    let telemetry = Arc::new(Telemetry::new(&archive, &Arc::new(filters), &counters));
     let schemas = || {
         vec![
             stored(WIRE, Some(1200)),
@@ -48,7 +49,12 @@ fn open(folder: &std::path::Path, connections: usize) -> Port {
     };
     let topics = BTreeMap::from([("all.alerts".to_owned(), Surveys::All)]);
     let site = Site {
-        telemetry: Arc::new(telemetry),
+        api: Api::new(
+            telemetry.clone(),
+            &Config::load(None, |_| None, vec![]).unwrap().settings,
+        )
+        .unwrap(),
+        telemetry,
         schemas: Arc::new(Catalogue::new(schemas, SchemaStore::new(), topics)),
     };
     let settings = HttpSettings {

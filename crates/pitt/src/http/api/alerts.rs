@@ -3,9 +3,7 @@
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
-use arrow_array::{
-    ArrayRef, Float32Array, Float64Array, Int32Array, Int64Array, StringArray,
-};
+use arrow_array::{ArrayRef, Float32Array, Float64Array, Int32Array, Int64Array, StringArray};
 use axum::extract::State;
 use pitt_archive::Archive;
 use pitt_sky::coords::Icrs;
@@ -88,8 +86,16 @@ pub fn limit(wanted: Option<u32>, usual: u32, most: u32) -> Result<usize, Proble
 impl AlertsQuery {
     fn sieve(&self) -> Result<Sieve, Problem> {
         let oldest_first = self.order == Some(Order::Oldest);
-        let list = if oldest_first { "alerts-oldest" } else { "alerts" };
-        let after = self.cursor.as_deref().map(|cursor| place(list, cursor)).transpose()?;
+        let list = if oldest_first {
+            "alerts-oldest"
+        } else {
+            "alerts"
+        };
+        let after = self
+            .cursor
+            .as_deref()
+            .map(|cursor| place(list, cursor))
+            .transpose()?;
         Ok(Sieve {
             survey: self.survey.clone(),
             object_id: self.object_id.clone(),
@@ -122,7 +128,12 @@ impl AlertsQuery {
 
 fn place(list: &str, cursor: &str) -> Result<Place, Problem> {
     let [mjd, survey, alert_id] = cursor::read::<3>(list, cursor)?;
-    let bad = || Problem::bad_parameter("cursor", "the cursor is damaged (take it from `next` as it is)");
+    let bad = || {
+        Problem::bad_parameter(
+            "cursor",
+            "the cursor is damaged (take it from `next` as it is)",
+        )
+    };
     Ok(Place {
         mjd_tai: mjd.parse().map_err(|_| bad())?,
         survey,
@@ -134,17 +145,31 @@ fn place(list: &str, cursor: &str) -> Result<Place, Problem> {
 #[utoipa::path(method(get, post), path = "/alerts", tag = "alerts", operation_id = "alerts",
     params(AlertsQuery, super::table::Shape),
     responses((status = 200, description = "The alerts. In other formats than JSON the header `x-next-cursor` says where it goes on.", body = TableBody)))]
-pub async fn alerts(State(api): State<Api>, TableParams(query, shape): TableParams<AlertsQuery>) -> Answer {
-    api.table(Lane::Quick, ("alerts", shape), move |api| list(api, &query)).await
+pub async fn alerts(
+    State(api): State<Api>,
+    TableParams(query, shape): TableParams<AlertsQuery>,
+) -> Answer {
+    api.table(Lane::Quick, ("alerts", shape), move |api| list(api, &query))
+        .await
 }
 
 /// The alerts of one object, the newest first, as Fink's users know them
 #[utoipa::path(method(get, post), path = "/sources", tag = "aliases", operation_id = "sources",
     params(SourcesQuery, super::table::Shape),
     responses((status = 200, description = "The alerts.", body = TableBody)))]
-pub async fn sources(State(api): State<Api>, TableParams(query, shape): TableParams<SourcesQuery>) -> Answer {
-    let query = AlertsQuery { object_id: Some(query.object_id), limit: Some(MOST), ..AlertsQuery::default() };
-    api.table(Lane::Quick, ("sources", shape), move |api| list(api, &query)).await
+pub async fn sources(
+    State(api): State<Api>,
+    TableParams(query, shape): TableParams<SourcesQuery>,
+) -> Answer {
+    let query = AlertsQuery {
+        object_id: Some(query.object_id),
+        limit: Some(MOST),
+        ..AlertsQuery::default()
+    };
+    api.table(Lane::Quick, ("sources", shape), move |api| {
+        list(api, &query)
+    })
+    .await
 }
 
 /// Of which object.
@@ -168,7 +193,11 @@ pub fn list(api: &Api, query: &AlertsQuery) -> Result<Table, Problem> {
         known_survey(&archive, survey)?;
     }
     let mut sieve = query.sieve()?;
-    let taken = query.filter.as_deref().map(|filter| taken(api, &archive, filter, &sieve)).transpose()?;
+    let taken = query
+        .filter
+        .as_deref()
+        .map(|filter| taken(api, &archive, filter, &sieve))
+        .transpose()?;
     if let Some(taken) = &taken {
         let mut only: HashMap<String, BTreeSet<i64>> = HashMap::new();
         for (survey, alert_id) in taken.keys() {
@@ -177,10 +206,18 @@ pub fn list(api: &Api, query: &AlertsQuery) -> Result<Table, Problem> {
         sieve.only = Some(only);
     }
     let mut alerts = api.sift(&archive, &sieve, limit + 1)?;
-    let list = if sieve.oldest_first { "alerts-oldest" } else { "alerts" };
+    let list = if sieve.oldest_first {
+        "alerts-oldest"
+    } else {
+        "alerts"
+    };
     let next = (alerts.len() > limit).then(|| {
         alerts.truncate(limit);
-        let Place { mjd_tai, survey, alert_id } = alerts[limit - 1].place();
+        let Place {
+            mjd_tai,
+            survey,
+            alert_id,
+        } = alerts[limit - 1].place();
         cursor::write(list, &[mjd_tai.to_string(), survey, alert_id.to_string()])
     });
     Ok(table(&alerts, taken.as_ref())?.going_on(next))
@@ -202,43 +239,109 @@ type Taken = HashMap<(String, i64), (String, Option<i64>)>;
 fn taken(api: &Api, archive: &Archive, filter: &str, sieve: &Sieve) -> Result<Taken, Problem> {
     let may_hold = |bounds: &super::shelf::Bounds| {
         sieve.night.is_none_or(|night| bounds.has_night(night))
-            && sieve.object_id.as_ref().is_none_or(|object| bounds.has_object(object))
-            && bounds.has_time(sieve.since.unwrap_or(f64::NEG_INFINITY), sieve.until.unwrap_or(f64::INFINITY))
+            && sieve
+                .object_id
+                .as_ref()
+                .is_none_or(|object| bounds.has_object(object))
+            && bounds.has_time(
+                sieve.since.unwrap_or(f64::NEG_INFINITY),
+                sieve.until.unwrap_or(f64::INFINITY),
+            )
     };
     let matches = api.matches(archive, may_hold, |name, _, _, _| name == filter)?;
     let taken = matches.into_iter();
-    Ok(taken.map(|taken| ((taken.survey, taken.alert_id), (taken.version, taken.matched_us))).collect())
+    Ok(taken
+        .map(|taken| {
+            (
+                (taken.survey, taken.alert_id),
+                (taken.version, taken.matched_us),
+            )
+        })
+        .collect())
 }
 
 fn table(alerts: &[Alert], taken: Option<&Taken>) -> Result<Table, Problem> {
     let mut names = vec![
-        "survey", "alert_id", "object_id", "mjd_tai", "night", "ra", "dec", "band", "psf_flux",
-        "psf_flux_err", "mag", "reliability",
+        "survey",
+        "alert_id",
+        "object_id",
+        "mjd_tai",
+        "night",
+        "ra",
+        "dec",
+        "band",
+        "psf_flux",
+        "psf_flux_err",
+        "mag",
+        "reliability",
     ];
-    let mag = |alert: &Alert| alert.psf_flux.filter(|flux| *flux > 0.0).map(|flux| mag_ab(flux.into()));
+    let mag = |alert: &Alert| {
+        alert
+            .psf_flux
+            .filter(|flux| *flux > 0.0)
+            .map(|flux| mag_ab(flux.into()))
+    };
     let mut arrays: Vec<ArrayRef> = vec![
-        Arc::new(alerts.iter().map(|a| Some(a.survey.as_str())).collect::<StringArray>()),
-        Arc::new(alerts.iter().map(|a| Some(a.alert_id)).collect::<Int64Array>()),
-        Arc::new(alerts.iter().map(|a| a.object_id.as_deref()).collect::<StringArray>()),
-        Arc::new(alerts.iter().map(|a| Some(a.mjd_tai)).collect::<Float64Array>()),
+        Arc::new(
+            alerts
+                .iter()
+                .map(|a| Some(a.survey.as_str()))
+                .collect::<StringArray>(),
+        ),
+        Arc::new(
+            alerts
+                .iter()
+                .map(|a| Some(a.alert_id))
+                .collect::<Int64Array>(),
+        ),
+        Arc::new(
+            alerts
+                .iter()
+                .map(|a| a.object_id.as_deref())
+                .collect::<StringArray>(),
+        ),
+        Arc::new(
+            alerts
+                .iter()
+                .map(|a| Some(a.mjd_tai))
+                .collect::<Float64Array>(),
+        ),
         Arc::new(alerts.iter().map(|a| a.night).collect::<Int32Array>()),
         Arc::new(alerts.iter().map(|a| a.ra).collect::<Float64Array>()),
         Arc::new(alerts.iter().map(|a| a.dec).collect::<Float64Array>()),
-        Arc::new(alerts.iter().map(|a| a.band.as_deref()).collect::<StringArray>()),
+        Arc::new(
+            alerts
+                .iter()
+                .map(|a| a.band.as_deref())
+                .collect::<StringArray>(),
+        ),
         Arc::new(alerts.iter().map(|a| a.psf_flux).collect::<Float32Array>()),
-        Arc::new(alerts.iter().map(|a| a.psf_flux_err).collect::<Float32Array>()),
+        Arc::new(
+            alerts
+                .iter()
+                .map(|a| a.psf_flux_err)
+                .collect::<Float32Array>(),
+        ),
         Arc::new(alerts.iter().map(mag).collect::<Float64Array>()),
-        Arc::new(alerts.iter().map(|a| a.reliability).collect::<Float32Array>()),
+        Arc::new(
+            alerts
+                .iter()
+                .map(|a| a.reliability)
+                .collect::<Float32Array>(),
+        ),
     ];
     if let Some(taken) = taken {
         names.extend(["version", "matched_us"]);
         let of = |a: &Alert| taken.get(&(a.survey.clone(), a.alert_id));
         let version = |a: &Alert| of(a).map(|(version, _)| version.as_str());
-        arrays.push(Arc::new(alerts.iter().map(version).collect::<StringArray>()));
-        arrays.push(Arc::new(alerts.iter().map(|a| of(a)?.1).collect::<Int64Array>()));
+        arrays.push(Arc::new(
+            alerts.iter().map(version).collect::<StringArray>(),
+        ));
+        arrays.push(Arc::new(
+            alerts.iter().map(|a| of(a)?.1).collect::<Int64Array>(),
+        ));
     }
     let schema = columns::schema(&names)?;
     let batch = columns::batch(&schema, arrays)?;
     Ok(Table::new(schema, vec![batch]))
 }
-
