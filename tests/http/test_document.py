@@ -4,7 +4,7 @@ import os
 
 import schemathesis
 from conftest import Server
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, given, settings
 from schemathesis.checks import not_a_server_error
 from schemathesis.specs.openapi.checks import (
     content_type_conformance,
@@ -23,8 +23,8 @@ def test_every_operation_answers_as_the_document_says(server: Server):
     for result in document.get_all_operations():
         operation = result.ok()
 
+        @given(case=operation.as_strategy())
         @settings(max_examples=EXAMPLES, deadline=None, database=None, suppress_health_check=list(HealthCheck), derandomize=True)
-        @schemathesis.hypothesis.given(operation)
         def check(case):
             case.call_and_validate(checks=CHECKS)
 

@@ -70,7 +70,10 @@ def test_a_body_that_is_no_object_of_parameters_is_refused(server, body):
 
 
 def test_a_query_that_needs_too_long_is_stopped(server):
-    sql = "SELECT count(*) FROM packets a, packets b, packets c, packets d WHERE a.size + b.size + c.size < d.size"
+    sql = (
+        "SELECT sum(sqrt(abs(sin(a.mjd_tai * b.mjd_tai + c.mjd_tai)))) "
+        "FROM alerts a, alerts b, alerts c, alerts d, alerts e"
+    )
     answer = server.get("sql", query=sql)
     assert answer.status_code == 422 and answer.json()["code"] in {"time_limit", "memory_limit"}
     assert server.get("statistics").status_code == 200
