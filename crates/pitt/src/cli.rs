@@ -50,6 +50,8 @@ pub enum Command {
     Demo(Demo),
     /// Run the broker: read alerts, filter them, archive them
     Run(Run),
+    /// Serve an archive over HTTP: API, SQL, Virtual Observatory
+    Serve(Serve),
     /// Fetch nights of ZTF's public archive
     Download(Download),
     /// Show how running brokers are: inputs, rates, lag, what is wrong
@@ -157,6 +159,20 @@ pub struct Run {
     /// Print the counts as JSON at the end
     #[arg(long)]
     pub json: bool,
+}
+
+/// `pitt serve`
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  \
+    pitt serve                             ./pitt-data at http://127.0.0.1:8080\n  \
+    pitt serve --listen 127.0.0.1:9000     elsewhere\n  \
+    curl http://127.0.0.1:8080/api/v1/     what there is\n\n\
+    For an archive that no broker writes; `pitt run` serves the same by itself. What other processes commit is\n\
+    seen within a second or two. Ctrl-C ends it.")]
+pub struct Serve {
+    /// Address and port [default: `http.listen` of the settings]
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    pub listen: Option<String>,
 }
 
 /// `pitt download`

@@ -15,6 +15,7 @@ mod quarantine;
 mod query;
 mod replay;
 mod run;
+mod serve;
 mod show;
 mod simulate;
 mod stamps;
@@ -46,6 +47,7 @@ pub fn run(cli: Cli) -> Result<ExitCode> {
     match cli.command {
         Command::Demo(args) => demo::run(&global, &args),
         Command::Run(args) => run::run(&global, &args),
+        Command::Serve(args) => serve::run(&global, &args),
         Command::Show(args) => show::run(&global, &args),
         Command::Stamps(args) => stamps::run(&global, &args),
         Command::Lightcurve(args) => light_curve::run(&global, &args),

@@ -15,6 +15,7 @@ mod journey;
 mod kafka;
 #[path = "../../../pitt-nights/tests/it/server.rs"]
 mod nights_server;
+mod openapi;
 mod port;
 mod publish;
 mod quarantine;

@@ -217,7 +217,7 @@ pub fn list(api: &Api, query: &AlertsQuery) -> Result<Table, Problem> {
             mjd_tai,
             survey,
             alert_id,
-        } = alerts[limit - 1].place();
+        } = sieve.place(&alerts[limit - 1]);
         cursor::write(list, &[mjd_tai.to_string(), survey, alert_id.to_string()])
     });
     Ok(table(&alerts, taken.as_ref())?.going_on(next))
@@ -300,12 +300,7 @@ fn table(alerts: &[Alert], taken: Option<&Taken>) -> Result<Table, Problem> {
                 .map(|a| a.object_id.as_deref())
                 .collect::<StringArray>(),
         ),
-        Arc::new(
-            alerts
-                .iter()
-                .map(|a| Some(a.mjd_tai))
-                .collect::<Float64Array>(),
-        ),
+        Arc::new(alerts.iter().map(|a| a.mjd_tai).collect::<Float64Array>()),
         Arc::new(alerts.iter().map(|a| a.night).collect::<Int32Array>()),
         Arc::new(alerts.iter().map(|a| a.ra).collect::<Float64Array>()),
         Arc::new(alerts.iter().map(|a| a.dec).collect::<Float64Array>()),

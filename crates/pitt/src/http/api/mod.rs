@@ -109,7 +109,6 @@ impl Api {
 /// The handlers under `/api/v1`.
 fn v1() -> OpenApiRouter<Api> {
     OpenApiRouter::new()
-        .routes(routes!(index::index))
         .routes(routes!(index::openapi))
         .routes(routes!(index::status))
         .routes(routes!(alerts::alerts))
@@ -143,7 +142,9 @@ fn v1() -> OpenApiRouter<Api> {
 
 /// All handlers, each with its part of the document. Other modules' handlers join here.
 fn handlers() -> OpenApiRouter<Api> {
-    OpenApiRouter::with_openapi(document::head()).nest("/api/v1", v1())
+    OpenApiRouter::with_openapi(document::head())
+        .routes(routes!(index::index))
+        .nest("/api/v1", v1())
 }
 
 /// The OpenAPI document.

@@ -30,7 +30,7 @@ pub struct Alert {
     /// Object, if it has one.
     pub object_id: Option<String>,
     /// Middle of the exposure, d (TAI).
-    pub mjd_tai: f64,
+    pub mjd_tai: Option<f64>,
     /// Night, YYYYMMDD.
     pub night: Option<i32>,
     /// Right ascension `[deg]`.
@@ -63,7 +63,7 @@ const COLUMNS: [(&str, DataType); 10] = [
 /// A place in the list: time, survey, alert.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Place {
-    /// d (TAI).
+    /// d (TAI); infinite for an alert without, which comes last.
     pub mjd_tai: f64,
     /// Survey.
     pub survey: String,
@@ -138,7 +138,11 @@ impl Sieve {
             self.since.unwrap_or(f64::NEG_INFINITY),
             self.until.unwrap_or(f64::INFINITY),
         );
-        if let Some(after) = &self.after {
+        if let Some(after) = self
+            .after
+            .as_ref()
+            .filter(|after| after.mjd_tai.is_finite())
+        {
             match self.oldest_first {
                 true => since = since.max(after.mjd_tai),
                 false => until = until.min(after.mjd_tai),
@@ -160,8 +164,12 @@ impl Sieve {
             && self
                 .min_reliability
                 .is_none_or(|least| alert.reliability.is_some_and(|is| f64::from(is) >= least))
-            && self.since.is_none_or(|since| alert.mjd_tai >= since)
-            && self.until.is_none_or(|until| alert.mjd_tai <= until)
+            && self
+                .since
+                .is_none_or(|since| alert.mjd_tai.is_some_and(|mjd| mjd >= since))
+            && self
+                .until
+                .is_none_or(|until| alert.mjd_tai.is_some_and(|mjd| mjd <= until))
             && self
                 .cone
                 .as_ref()
@@ -172,8 +180,31 @@ impl Sieve {
             })
             && self.after.as_ref().is_none_or(|after| {
                 let place = (after.mjd_tai, after.survey.as_str(), after.alert_id);
-                self.order(alert.key(), place) == Ordering::Greater
+                self.order(self.key(alert), place) == Ordering::Greater
             })
+    }
+
+    fn key<'a>(&self, alert: &'a Alert) -> (f64, &'a str, i64) {
+        (self.time(alert), &alert.survey, alert.alert_id)
+    }
+
+    /// The time by which an alert is ordered: without one it comes last.
+    fn time(&self, alert: &Alert) -> f64 {
+        let last = if self.oldest_first {
+            f64::INFINITY
+        } else {
+            f64::NEG_INFINITY
+        };
+        alert.mjd_tai.unwrap_or(last)
+    }
+
+    /// Where an alert stands in the list.
+    pub fn place(&self, alert: &Alert) -> Place {
+        Place {
+            mjd_tai: self.time(alert),
+            survey: alert.survey.clone(),
+            alert_id: alert.alert_id,
+        }
     }
 
     /// Which of two comes first.
@@ -220,21 +251,6 @@ impl<T: PartialEq> Wish<T> for Option<T> {
     }
 }
 
-impl Alert {
-    fn key(&self) -> (f64, &str, i64) {
-        (self.mjd_tai, &self.survey, self.alert_id)
-    }
-
-    /// Where it stands in a list.
-    pub fn place(&self) -> Place {
-        Place {
-            mjd_tai: self.mjd_tai,
-            survey: self.survey.clone(),
-            alert_id: self.alert_id,
-        }
-    }
-}
-
 impl Api {
     /// The first `most` alerts that the sieve lets through, in its order.
     ///
@@ -264,7 +280,9 @@ impl Api {
         files.sort_by(|a, b| sieve.begin(&a.2).total_cmp(&sieve.begin(&b.2)));
         let mut found: Vec<Alert> = vec![];
         for (survey, file, bounds) in files {
-            let last = found.get(most.wrapping_sub(1)).map(|alert| alert.mjd_tai);
+            let last = found
+                .get(most.wrapping_sub(1))
+                .map(|alert| sieve.time(alert));
             if last.is_some_and(|last| sieve.comes_after(&bounds, last)) {
                 break;
             }
@@ -276,7 +294,7 @@ impl Api {
                         .filter(|alert| sieve.wants(alert)),
                 );
             }
-            found.sort_by(|a, b| sieve.order(a.key(), b.key()));
+            found.sort_by(|a, b| sieve.order(sieve.key(a), sieve.key(b)));
             found.truncate(most);
         }
         Ok(found)
@@ -312,7 +330,7 @@ fn alerts(survey: &str, rows: &RecordBatch) -> Result<Vec<Alert>, Problem> {
         survey: survey.to_owned(),
         alert_id: ids.value(row),
         object_id: text(1, row),
-        mjd_tai: real(2, row).unwrap_or(0.0),
+        mjd_tai: real(2, row),
         night: nights
             .is_valid(row)
             .then(|| i32::try_from(nights.value(row)).ok())

@@ -8,13 +8,15 @@
 //! | `objects` | a list of those |
 
 use axum::extract::State;
+use axum::http::header;
+use axum::response::IntoResponse;
 use pitt_query::json_row;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use utoipa::IntoParams;
 
 use crate::http::api::Api;
-use crate::http::api::answer::{Answer, json};
+use crate::http::api::answer::Answer;
 use crate::http::api::light_curve::{self, CurvePoint, Kind, mag};
 use crate::http::api::params::Params;
 use crate::http::api::pool::Lane;
@@ -89,20 +91,19 @@ pub async fn query(State(api): State<Api>, Params(query): Params<Query>) -> Answ
     );
     let rows = api.ask(Lane::Long, move |api| {
         let engine = api.engine()?;
-        let mut lines: Vec<Box<serde_json::value::RawValue>> = vec![];
+        let mut rows = String::from("[");
         for batch in engine.query(&text, &limits)? {
             let batch = batch?;
             for row in 0..batch.num_rows() {
-                let mut line = String::new();
-                json_row(&batch, row, &mut line)?;
-                let line = serde_json::value::RawValue::from_string(line);
-                lines
-                    .push(line.map_err(|error| Problem::fault("a row cannot be written", &error))?);
+                rows.push_str(if rows.len() > 1 { ",\n" } else { "" });
+                json_row(&batch, row, &mut rows)?;
             }
         }
-        Ok(lines)
+        rows.push(']');
+        Ok(rows)
     });
-    json(&rows.await?)
+    let kind = [(header::CONTENT_TYPE, "application/json")];
+    Ok((kind, rows.await?).into_response())
 }
 
 /// An object.

@@ -17,6 +17,13 @@ use crate::http::api::votable;
 /// Most objects of one answer.
 const MOST: usize = 100_000;
 
+/// The UCDs that version 1.03 of the standard (section 2.2.2) asks for, older than UCD1+: its clients look for them.
+const MAIN_UCDS: [(&str, &str); 3] = [
+    ("object_id", "ID_MAIN"),
+    ("ra", "POS_EQ_RA_MAIN"),
+    ("dec", "POS_EQ_DEC_MAIN"),
+];
+
 /// A cone search. An error is a VOTable too, with status 200: that is where the standard's clients look for it.
 pub async fn conesearch(State(api): State<Api>, request: Request) -> Response {
     let asked = async {
@@ -71,7 +78,8 @@ async fn search(api: Api, given: &Given) -> Result<Vec<u8>, Problem> {
             format: Some(Format::Votable),
         };
         let mut text = vec![];
-        table::write(&mut cone_table(&hits)?.cut(truncated), &shape, &mut text)?;
+        let table = cone_table(&hits)?.with_ucds(&MAIN_UCDS).cut(truncated);
+        table::write(&mut { table }, &shape, &mut text)?;
         Ok(text)
     })
     .await
