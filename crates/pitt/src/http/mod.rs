@@ -18,6 +18,8 @@ pub mod api;
 pub mod auth;
 mod crowd;
 mod held;
+
+pub mod live;
 mod pages;
 pub mod registry;
 mod routes;

@@ -13,6 +13,7 @@ mod hostile;
 mod interrupted;
 mod journey;
 mod kafka;
+mod live;
 #[path = "../../../pitt-nights/tests/it/server.rs"]
 mod nights_server;
 mod openapi;
