@@ -1,6 +1,7 @@
 //! `pitt status`
 
 use std::collections::BTreeSet;
+use std::fs::File;
 use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -68,7 +69,12 @@ impl View {
         let mut view = Self::of(archive, all, now_us());
         let claimed = ClaimBook::open(archive).and_then(|book| book.partitions());
         match claimed {
-            Ok(claimed) => view.troubles.extend(left_open(&claimed, &view.runs)),
+            Ok(claimed) => {
+                // A document says that a process runs until it is stale; the lock of its lane knows at once.
+                let mut runs = view.runs.clone();
+                runs.retain(|run| has_process(Path::new(archive), run.lane));
+                view.troubles.extend(left_open(&claimed, &runs));
+            }
             // One that is being made has no log yet.
             Err(error) => tracing::debug!("the claims are not known: {error}"),
         }
@@ -289,6 +295,12 @@ impl View {
             time_us => span((self.now_us - time_us) / 1_000_000),
         }
     }
+}
+
+/// Whether a process has the lock of a lane.
+fn has_process(archive: &Path, lane: u32) -> bool {
+    let lock = File::open(archive.join("lanes").join(format!("{lane}.lock")));
+    lock.is_ok_and(|lock| lock.try_lock_shared().is_err())
 }
 
 /// Claims of processes that died, of partitions that no running one reads.
