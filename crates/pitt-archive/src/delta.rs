@@ -242,10 +242,14 @@ impl DeltaLog {
     /// Reads what others have committed since.
     pub(crate) fn update(&mut self) -> Result<(), ArchiveError> {
         let before = self.version();
+        let files = self.state.log_data().num_files();
         let update = self.state.update(self.log.as_ref(), None);
         let updated = self.site.runtime.block_on(update);
         updated.map_err(|e| log_error(&self.name, e))?;
-        if before / CHECKPOINT_EVERY != self.version() / CHECKPOINT_EVERY {
+        // A version without files (numbers that stay empty) is not seen whole by an update: it is read from the beginning.
+        let files_after = self.state.log_data().num_files();
+        let no_files = before != self.version() && files == files_after;
+        if no_files || before / CHECKPOINT_EVERY != self.version() / CHECKPOINT_EVERY {
             self.start_afresh()?;
         }
         Ok(())
@@ -291,7 +295,7 @@ impl DeltaLog {
             .block_on(commit.into_future())
             .map_err(|e| log_error(&self.name, e))?;
         self.state = done.snapshot;
-        if done.metrics.new_checkpoint_created {
+        if done.metrics.new_checkpoint_created || addition.parts.is_empty() {
             self.start_afresh()?;
         }
         Ok(done.version)

@@ -216,7 +216,7 @@ impl Record {
                 version: text(bytes.u32()?)?,
             });
         }
-        let known = |m: &ClaimedMatch| (m.alert as usize) < record.alerts.len();
+        let known = |m: &ClaimedMatch| m.alert >= VOID || (m.alert as usize) < record.alerts.len();
         let whole = bytes.0.is_empty() && record.matches.iter().all(known);
         whole.then_some(record)
     }
@@ -297,6 +297,10 @@ pub(super) mod tests {
         for end in 0..bytes.len() {
             assert_eq!(Record::from_bytes(&bytes[..end]), None, "{end}");
         }
+        // Claims that were let go leave matches of no alert.
+        let mut let_go = some(1, 5);
+        (let_go.matches[0].alert, let_go.matches[1].alert) = (LET_GO, VOID);
+        assert_eq!(Record::from_bytes(&let_go.to_bytes()), Some(let_go));
         let empty = Record::default();
         assert_eq!(Record::from_bytes(&empty.to_bytes()), Some(empty));
     }

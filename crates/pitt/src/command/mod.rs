@@ -3,6 +3,7 @@
 mod bench;
 mod browser;
 mod catalog;
+mod claims;
 mod cone;
 mod config;
 mod demo;
@@ -33,7 +34,9 @@ use std::process::ExitCode;
 use anyhow::Result;
 use pitt_simulate::SimulateError;
 
-use crate::cli::{Catalog, Cli, Command, ConfigCommand, Filter, Global, Quarantine, TokenCommand};
+use crate::cli::{
+    Catalog, Claims, Cli, Command, ConfigCommand, Filter, Global, Quarantine, TokenCommand,
+};
 use crate::config::{Config, ConfigError};
 use crate::pipeline::Stop;
 use crate::source::SourceError;
@@ -66,6 +69,8 @@ pub fn run(cli: Cli) -> Result<ExitCode> {
         Command::Catalog(Catalog::List(args)) => catalog::list(&global, &args),
         Command::Quarantine(Quarantine::List(args)) => quarantine::list(&global, &args),
         Command::Quarantine(Quarantine::Retry(args)) => quarantine::retry(&global, &args),
+        Command::Claims(Claims::List(args)) => claims::list(&global, &args),
+        Command::Claims(Claims::Release(args)) => claims::release(&global, &args),
         Command::Simulate(args) => simulate::run(&args),
         Command::Stream(args) => stream::run(&global, &args),
         Command::Replay(args) => replay::run(&global, &args),
