@@ -106,6 +106,8 @@ impl Page {
         let to = response.headers_mut();
         to.insert(header::CACHE_CONTROL, HeaderValue::from_static(kept));
         to.insert(header::VARY, HeaderValue::from_static("accept-encoding"));
+        // Also where nothing is sent: the policy of an answer goes by its kind, and a browser takes that of a 304 for the page's.
+        to.insert(header::CONTENT_TYPE, HeaderValue::from_static(self.kind()));
         if let Ok(tag) = HeaderValue::from_str(&self.tag) {
             to.insert(header::ETAG, tag);
         }
@@ -221,6 +223,10 @@ mod tests {
         };
         let known = asked("/", &[(header::IF_NONE_MATCH, &shell.tag)]).unwrap();
         assert_eq!(known.status(), StatusCode::NOT_MODIFIED);
+        assert_eq!(
+            known.headers()[header::CONTENT_TYPE],
+            "text/html; charset=utf-8"
+        );
         let other = asked("/", &[(header::IF_NONE_MATCH, "\"0\"")]).unwrap();
         assert_eq!(other.headers()[header::CACHE_CONTROL], "no-cache");
         let plain = shell.plain();
