@@ -6,7 +6,7 @@ import { join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 export const root = resolve(fileURLToPath(import.meta.url), '../../..');
-const program = process.env.PITT_BIN ?? join(root, 'target/debug/pitt');
+export const program = process.env.PITT_BIN ?? join(root, 'target/debug/pitt');
 
 /** Nights of simulated alerts that are in the archive before the pages are looked at, and alerts in each. */
 const NIGHTS = 2;
@@ -43,7 +43,7 @@ export class Broker {
 
   async start(...words) {
     const token = this.run('token', 'create', 'tests', '--scope', 'write');
-    this.token = /pitt_\w+/.exec(token)?.[0];
+    this.token = /pitt_[\w-]+/.exec(token)?.[0];
     this.child = spawn(program, words, { cwd: this.folder, env: this.environment, stdio: ['ignore', 'ignore', 'pipe'] });
     this.said = '';
     this.child.stderr.on('data', (text) => (this.said += text));
@@ -54,6 +54,12 @@ export class Broker {
       const status = JSON.parse(readFileSync(path, 'utf8'));
       return status.pid === this.child.pid && status.url;
     });
+    this.live = await this.hasLive();
+  }
+
+  /** Whether the program has filters, matches and events over HTTP. */
+  async hasLive() {
+    return '/api/v1/events' in (await this.get('openapi.json')).paths;
   }
 
   /** What the API answers, with 64-bit ids as the text they are. */

@@ -20,10 +20,13 @@ const number = (text) => Number(text.replace(/[^\d.-]/g, ''));
 
 /** What the pages are asked to show: an object with a light curve, an alert of it, a filter. */
 async function subjects(broker) {
-  const counted = 'SELECT object_id, count(*) AS n FROM alerts WHERE object_id IS NOT NULL GROUP BY object_id ORDER BY n DESC, object_id LIMIT 1';
-  const best = (await broker.get(`sql?query=${encodeURIComponent(counted)}`)).rows[0].object_id;
-  const object = await broker.get(`objects/${encodeURIComponent(best)}`);
-  const filters = (await broker.get('filters')).filters;
+  const counted = 'SELECT object_id, count(*) AS n FROM alerts WHERE object_id IS NOT NULL GROUP BY object_id ORDER BY n DESC, object_id LIMIT 50';
+  let object = null;
+  for (const { object_id } of (await broker.get(`sql?query=${encodeURIComponent(counted)}`)).rows) {
+    object = await broker.get(`objects/${encodeURIComponent(object_id)}`);
+    if (object.stamps_alert_id) break;
+  }
+  const filters = broker.live ? (await broker.get('filters')).filters : [];
   const filter = filters.find((one) => one.matches > 0) ?? filters[0];
   return { object, filter };
 }
@@ -33,10 +36,7 @@ const pathsOf = ({ object, filter }) => ({
   object: `/object/${encodeURIComponent(object.object_id)}`,
   'object in flux': `/object/${encodeURIComponent(object.object_id)}?unit=flux&stretch=log`,
   alert: `/alert/${object.last_alert_id}?survey=${object.survey}`,
-  filters: '/filters',
-  filter: `/filters/${filter.name}`,
-  'new filter': '/filters/new',
-  live: `/live/${filter.name}`,
+  ...(filter && { filters: '/filters', filter: `/filters/${filter.name}`, 'new filter': '/filters/new', live: `/live/${filter.name}` }),
   search: '/search',
   cone: `/search?ra=${object.ra}&dec=${object.dec}&radius=120`,
   sql: `/sql?query=${encodeURIComponent('SELECT alert_id, object_id, ra, dec, band, psf_flux FROM alerts')}`,
@@ -56,7 +56,7 @@ async function walk(browser, broker, about) {
       assert.ok(wide <= screen, `${name}, ${look}: ${wide} px wide on a screen of ${screen}`);
       assert.deepEqual(await axe(page), [], `${name}, ${look}`);
       assert.deepEqual(page.wrong, [], `${name}, ${look}`);
-      assert.equal(await page.locator('.problem').count(), 0, `${name}, ${look}: ${await page.locator('.problem').allInnerTexts()}`);
+      if (broker.live) assert.equal(await page.locator('.problem').count(), 0, `${name}, ${look}: ${await page.locator('.problem').allInnerTexts()}`);
     }
     await page.context().close();
   }
@@ -73,6 +73,9 @@ describe('pages over simulated alerts', { skip: SKIP }, () => {
     await browser?.close();
     await broker?.end();
   });
+
+  /** A test of filters, matches and events. */
+  const itLive = (name, body) => it(name, (t) => (broker.live ? body() : t.skip('this program has no filters over HTTP')));
 
   it('are sound in light and dark, on desktops and phones', () => walk(browser, broker, about));
 
@@ -102,16 +105,18 @@ describe('pages over simulated alerts', { skip: SKIP }, () => {
     await page.at('/');
     await page.getByText('It balances').waitFor();
     const { nights } = await broker.get('nights');
-    const shown = await page.locator('h1').innerText();
+    const shown = await page.locator('main h1').innerText();
     assert.match(shown, new RegExp(String(nights[0].night).replace(/(\d{4})(\d\d)(\d\d)/, '$1-$2-$3')));
     await until('the count stored is that of the API', async () => {
       const stored = (await broker.get('nights')).nights[0].stored;
       const there = number(await page.locator('dl div', { hasText: 'stored' }).locator('dd').innerText());
       return Math.abs(there - stored) <= 60 && there > 0;
     });
-    const { filters } = await broker.get('filters');
-    for (const filter of filters) await page.locator('.filters').getByText(filter.name, { exact: true }).waitFor();
-    await until('rates are drawn', async () => (await page.locator('section svg path[fill="none"]').count()) >= 1);
+    if (broker.live) {
+      const { filters } = await broker.get('filters');
+      for (const filter of filters) await page.locator('.filters').getByText(filter.name, { exact: true }).waitFor();
+      await until('rates are drawn', async () => (await page.locator('section svg path[fill="none"]').count()) >= 1);
+    }
     const painted = await page.locator('figure canvas').evaluate((canvas) => {
       const { data } = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height);
       const colours = new Set();
@@ -133,7 +138,8 @@ describe('pages over simulated alerts', { skip: SKIP }, () => {
   it('show an object with its light curve, images and values', async () => {
     const { object } = about;
     const page = await tab(browser, broker);
-    await page.at(`/object/${object.object_id}`);
+    const id = object.stamps_alert_id ?? object.last_alert_id;
+    await page.at(`/object/${object.object_id}?alert=${id}`);
     const curve = (await broker.get(`objects/${object.object_id}/lightcurve`)).rows;
     const drawn = curve.filter((row) => row.kind === 'detection' && row.mag !== null);
     const label = await page.locator('.chart').getAttribute('aria-label');
@@ -146,7 +152,6 @@ describe('pages over simulated alerts', { skip: SKIP }, () => {
       return new Set(data.filter((_, i) => i % 4 === 0)).size;
     });
     assert.ok(greys > 20, `${greys} greys`);
-    const id = object.stamps_alert_id ?? object.last_alert_id;
     await page.getByRole('link', { name: id }).first().waitFor();
     await page.getByLabel('Find a value by name or documentation').fill('band');
     await until('values are found', async () => (await page.locator('[aria-label="Values of the alert"] tbody tr').count()) > 0);
@@ -258,13 +263,13 @@ describe('pages over simulated alerts', { skip: SKIP }, () => {
     await page.getByRole('button', { name: 'Dark' }).click();
     assert.notEqual(await ground(), light);
     await page.reload();
-    await page.locator('h1').waitFor();
+    await page.locator('main h1').waitFor();
     assert.notEqual(await ground(), light);
     await page.getByRole('button', { name: 'Light' }).click();
     assert.equal(await ground(), light);
   });
 
-  it('take a filter from its first letters to its removal', async () => {
+  itLive('take a filter from its first letters to its removal', async () => {
     const page = await tab(browser, broker, {}, true);
     await page.at('/filters/new');
     const editor = page.getByLabel('Text of the filter');
@@ -303,7 +308,7 @@ describe('pages over simulated alerts', { skip: SKIP }, () => {
     assert.deepEqual(page.wrong, []);
   });
 
-  it('say what a token is for when there is none', async () => {
+  itLive('say what a token is for when there is none', async () => {
     const page = await tab(browser, broker);
     await page.at('/filters/new');
     await page.getByLabel('Text of the filter').fill('reliability > 0.9');
@@ -313,7 +318,7 @@ describe('pages over simulated alerts', { skip: SKIP }, () => {
     await page.getByRole('link', { name: 'Give a token' }).waitFor();
   });
 
-  it('follow matches live, and catch up after a break', async () => {
+  itLive('follow matches live, and catch up after a break', async () => {
     const page = await tab(browser, broker, {}, true);
     const taken = { text: '-- title: all of it\n-- survey: any\nreliability >= 0', activate: true };
     const made = await fetch(`${broker.url}/api/v1/filters/everything`, {
@@ -344,7 +349,7 @@ describe('pages over simulated alerts', { skip: SKIP }, () => {
     await page.at('/status');
     await page.getByText('It balances').waitFor();
     const { nights } = await broker.get('nights');
-    for (const { night } of nights) await page.getByRole('link', { name: String(night).replace(/(\d{4})(\d\d)(\d\d)/, '$1-$2-$3') }).waitFor();
+    for (const { night } of nights.filter((one) => one.night)) await page.getByRole('link', { name: String(night).replace(/(\d{4})(\d\d)(\d\d)/, '$1-$2-$3') }).waitFor();
     await page.getByRole('region', { name: 'Stages' }).locator('tbody tr').nth(1).waitFor();
   });
 

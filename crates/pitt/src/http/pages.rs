@@ -3,7 +3,7 @@
 //! | path | answer |
 //! |---|---|
 //! | `/assets/NAME-HASH.ENDING` | a file; its name changes with its contents, so browsers keep it |
-//! | `/`, `/object/..`, any other path without a dot | the shell, which shows the page of that path; looked at anew each time |
+//! | `/`, `/object/..`, any other path that has no dot outside of a name | the shell, which shows the page of that path; looked at anew each time |
 //!
 //! They hold no data and are the same for all. What they show they ask of the API, with the token that the person has.
 
@@ -35,6 +35,9 @@ const NOT_PAGES: [&str; 8] = [
     "/subjects/",
     "/vo/",
 ];
+
+/// Pages of something that has a name, which may hold a dot.
+const NAMED: [&str; 4] = ["/object/", "/alert/", "/filters/", "/live/"];
 
 /// Kinds of files, by the ending of the name.
 const KINDS: [(&str, &str); 5] = [
@@ -70,7 +73,8 @@ pub(super) fn page(method: &Method, uri: &Uri, headers: &HeaderMap) -> Option<Re
     if let Some(file) = find(path.trim_start_matches('/')) {
         return Some(file.answer(headers));
     }
-    if path.contains('.') || NOT_PAGES.iter().any(|other| path.starts_with(other)) {
+    let is_below = |places: &[&str]| places.iter().any(|place| path.starts_with(place));
+    if is_below(&NOT_PAGES) || (path.contains('.') && !is_below(&NAMED)) {
         return None;
     }
     let without = || {
@@ -102,6 +106,8 @@ impl Page {
         let to = response.headers_mut();
         to.insert(header::CACHE_CONTROL, HeaderValue::from_static(kept));
         to.insert(header::VARY, HeaderValue::from_static("accept-encoding"));
+        // Also where nothing is sent: the policy of an answer goes by its kind, and a browser takes that of a 304 for the page's.
+        to.insert(header::CONTENT_TYPE, HeaderValue::from_static(self.kind()));
         if let Ok(tag) = HeaderValue::from_str(&self.tag) {
             to.insert(header::ETAG, tag);
         }
@@ -175,7 +181,7 @@ mod tests {
             "/",
             "/object/ZTF18abudxnw",
             "/filters/new",
-            "/live/a%20b",
+            "/live/a%20b.c",
             "/anything",
         ] {
             assert_eq!(asked(path, &[]).unwrap().status(), StatusCode::OK, "{path}");
@@ -217,6 +223,10 @@ mod tests {
         };
         let known = asked("/", &[(header::IF_NONE_MATCH, &shell.tag)]).unwrap();
         assert_eq!(known.status(), StatusCode::NOT_MODIFIED);
+        assert_eq!(
+            known.headers()[header::CONTENT_TYPE],
+            "text/html; charset=utf-8"
+        );
         let other = asked("/", &[(header::IF_NONE_MATCH, "\"0\"")]).unwrap();
         assert_eq!(other.headers()[header::CACHE_CONTROL], "no-cache");
         let plain = shell.plain();
