@@ -102,7 +102,7 @@ impl OffList {
     ///
     /// # Errors
     /// The list or `stands`, which tells the next position of a partition, cannot be read.
-    pub(super) fn committed(
+    pub(crate) fn committed(
         &self,
         stands: impl Fn(&str) -> Result<i64>,
     ) -> Result<Vec<SwitchedOff>> {

@@ -100,6 +100,12 @@ impl Watched {
         &self.telemetry
     }
 
+    /// Address of the pages, with this run's token where this machine alone can reach them.
+    pub(super) fn pages(&self) -> Option<String> {
+        let port = self.port.as_ref()?;
+        Some(port.session_url().unwrap_or_else(|| port.url()))
+    }
+
     /// Shows an input of files or of made-up alerts.
     pub(super) fn watch_input(&self, name: &str, kind: &str) {
         let input = InputStatus {

@@ -157,7 +157,7 @@ impl Telemetry {
     }
 
     /// Counts what the archive has, from its log; now and then, as that grows with the number of files.
-    fn count_archive(&self) {
+    pub(crate) fn count_archive(&self) {
         let Some(archive) = self.open_archive() else {
             return;
         };

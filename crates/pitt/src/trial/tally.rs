@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::Int32Type;
+use pitt_alert::AlertBatch;
 use pitt_alert::message::Annotation;
-use pitt_alert::{AlertBatch, Decoded};
 
-use super::{Stored, Trial, counts};
+use super::Judged;
 
 /// Examples kept.
 const EXAMPLES: usize = 10;
@@ -27,24 +27,26 @@ pub struct NightTally {
 pub struct Tally {
     alerts: u64,
     matches: u64,
+    rejected: u64,
     nights: BTreeMap<i32, NightTally>,
     examples: Vec<Annotation>,
     took: Duration,
 }
 
 impl Tally {
-    /// Adds what a trial takes of a batch, of the nights that are wanted.
-    pub fn add(
-        &mut self,
-        trial: &Trial,
-        decoded: &Decoded,
-        stored: &Stored,
-        wanted: impl Fn(i32) -> bool,
-    ) {
-        for batch in &decoded.batches {
-            for (row, origin) in batch.origins.iter().enumerate() {
-                let night = night(batch, row);
-                if counts(stored, *origin) && night.is_none_or(&wanted) {
+    /// Adds what a trial makes of a batch.
+    pub fn add(&mut self, judged: &Judged<'_>) {
+        self.add_nights(judged, |_| true);
+    }
+
+    /// The same of the nights that are wanted; alerts without a night always count.
+    pub fn add_nights(&mut self, judged: &Judged<'_>, wanted: impl Fn(i32) -> bool) {
+        self.took += judged.took;
+        self.rejected += judged.decoded.rejected.len() as u64;
+        for (batch, counted) in judged.decoded.batches.iter().zip(&judged.counted) {
+            for row in counted {
+                let night = night(batch, *row);
+                if night.is_none_or(&wanted) {
                     self.alerts += 1;
                     if let Some(night) = night {
                         self.nights.entry(night).or_default().alerts += 1;
@@ -52,16 +54,15 @@ impl Tally {
                 }
             }
         }
-        for (index, verdict, took) in trial.verdicts(decoded, stored) {
-            self.took += took;
-            let batch = &decoded.batches[index];
-            for row in verdict.rows {
-                self.take(batch, row as usize, &wanted);
+        for (index, verdict) in &judged.taken {
+            let batch = &judged.decoded.batches[*index];
+            for row in &verdict.rows {
+                self.take(batch, *row, &wanted);
             }
         }
     }
 
-    fn take(&mut self, batch: &AlertBatch, row: usize, wanted: impl Fn(i32) -> bool) {
+    fn take(&mut self, batch: &AlertBatch, row: u32, wanted: impl Fn(i32) -> bool) {
         let night = night(batch, row);
         if !night.is_none_or(wanted) {
             return;
@@ -71,7 +72,7 @@ impl Tally {
             self.nights.entry(night).or_default().matches += 1;
         }
         if self.examples.len() < EXAMPLES {
-            self.examples.extend(Annotation::of(batch, row, 0));
+            self.examples.extend(Annotation::of(batch, row as usize, 0));
         }
     }
 
@@ -85,7 +86,12 @@ impl Tally {
         self.matches
     }
 
-    /// The same by night, the newest last.
+    /// Packets, or records of them, that cannot be read.
+    pub fn rejected(&self) -> u64 {
+        self.rejected
+    }
+
+    /// Alerts and matches by night, YYYYMMDD, the newest last.
     pub fn nights(&self) -> &BTreeMap<i32, NightTally> {
         &self.nights
     }
@@ -101,7 +107,7 @@ impl Tally {
     }
 }
 
-fn night(batch: &AlertBatch, row: usize) -> Option<i32> {
+fn night(batch: &AlertBatch, row: u32) -> Option<i32> {
     let nights = batch.records.column_by_name("night")?;
-    Some(nights.as_primitive_opt::<Int32Type>()?.value(row))
+    Some(nights.as_primitive_opt::<Int32Type>()?.value(row as usize))
 }

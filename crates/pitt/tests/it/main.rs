@@ -7,19 +7,23 @@
 
 mod download;
 mod failing;
+mod guarded;
 mod help;
+mod hostile;
 mod interrupted;
 mod journey;
 mod kafka;
 mod live;
 #[path = "../../../pitt-nights/tests/it/server.rs"]
 mod nights_server;
+mod openapi;
 mod port;
 mod publish;
 mod quarantine;
 mod settings;
 mod status;
 mod stream;
+mod tls;
 mod verdicts;
 
 use std::path::{Path, PathBuf};

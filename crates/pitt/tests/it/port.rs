@@ -16,7 +16,7 @@ use pitt_alert::{SchemaStore, WriterSchema};
 use pitt_archive::{Archive, ArchiveOptions, StoredSchema};
 
 /// Longest wait for anything here: only a test that fails takes so long.
-const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 const WIRE: &str = r#"{"type":"record","name":"alert","namespace":"lsst.v12_0","fields":[{"name":"a","type":"long"}]}"#;
 const CONTAINED: [&str; 2] = [
@@ -34,6 +34,15 @@ fn stored(json: &str, wire_id: Option<u32>) -> StoredSchema {
 
 /// A port with three schemas, on a free port of this machine.
 fn open(folder: &std::path::Path, connections: usize) -> Port {
+    let settings = HttpSettings {
+        connections,
+        ..HttpSettings::default()
+    };
+    open_as(folder, settings)
+}
+
+/// The same with other settings.
+pub(crate) fn open_as(folder: &std::path::Path, settings: HttpSettings) -> Port {
     let archive = Archive::open(&folder.to_string_lossy(), ArchiveOptions::default()).unwrap();
     let filters = FilterDesk::open(archive.folder(), vec![], SchemaStore::new(), &[]).unwrap();
     let counters = Arc::default();
@@ -47,21 +56,20 @@ fn open(folder: &std::path::Path, connections: usize) -> Port {
     };
     let topics = BTreeMap::from([("all.alerts".to_owned(), Surveys::All)]);
     let telemetry = Arc::new(telemetry);
-    let config = Config::load(None, |_| None, vec![]).unwrap();
+    let usual = Config::load(None, |_| None, vec![]).unwrap().settings;
     let site = Site {
-        api: Api::new(telemetry.clone(), &config.settings).unwrap(),
+        api: Api::new(telemetry.clone(), &usual).unwrap(),
         telemetry,
         schemas: Arc::new(Catalogue::new(schemas, SchemaStore::new(), topics)),
     };
     let settings = HttpSettings {
         listen: "127.0.0.1:0".into(),
-        connections,
-        ..HttpSettings::default()
+        ..settings
     };
     Port::open(&settings, true, site).unwrap().unwrap()
 }
 
-fn connect(address: SocketAddr) -> TcpStream {
+pub(crate) fn connect(address: SocketAddr) -> TcpStream {
     let stream = TcpStream::connect(address).unwrap();
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
     stream.set_write_timeout(Some(PATIENCE)).unwrap();
@@ -69,7 +77,7 @@ fn connect(address: SocketAddr) -> TcpStream {
 }
 
 /// Status and everything that came, of one request on a connection of its own.
-fn send(address: SocketAddr, request: &[u8]) -> (u16, String) {
+pub(crate) fn send(address: SocketAddr, request: &[u8]) -> (u16, String) {
     let mut stream = connect(address);
     stream.write_all(request).unwrap();
     let mut bytes = vec![];

@@ -13,11 +13,11 @@ use pitt_query::Catalogs;
 use serde_json::json;
 
 use super::{settings, told};
-use crate::broker::{self, OffList, SwitchedOff, open_archive};
+use crate::broker::{OffList, SwitchedOff, open_archive};
 use crate::cli::{FilterCheck, FilterOff, FilterOn, FilterRun, FilterTest, Global};
 use crate::config::Settings;
 use crate::screen::{self, Align, Table, cell, count, counted};
-use crate::trial::{Tally, Trial};
+use crate::trial::{Ground, Judged, Tally, Trial};
 use crate::{catalogs, filters};
 
 pub(super) fn check(global: &Global, args: &FilterCheck) -> Result<ExitCode> {
@@ -52,39 +52,27 @@ pub(super) fn check(global: &Global, args: &FilterCheck) -> Result<ExitCode> {
 }
 
 pub(super) fn test(global: &Global, args: &FilterTest) -> Result<ExitCode> {
-    let config = settings(global, vec![])?;
-    let mut trial = trial_of(&config.settings, &args.file)?;
     let mut tally = Tally::default();
-    trial.pass(&config.settings, &args.from, |trial, decoded, stored| {
-        tally.add(trial, decoded, stored, |_| true);
-        if args.alerts.is_some_and(|most| tally.alerts() >= most) {
-            return Ok(ControlFlow::Break(()));
-        }
-        Ok(ControlFlow::Continue(()))
+    let trial = pass(global, &args.file, &args.from, |judged| {
+        tally.add(judged);
+        Ok(match args.alerts {
+            Some(most) if tally.alerts() >= most => ControlFlow::Break(()),
+            _ => ControlFlow::Continue(()),
+        })
     })?;
     if args.json {
         screen::print_json(&tally_json(&tally, &trial))?
     } else {
         screen::print(&tally_text(&tally, &trial))?
     }
-    Ok(if trial.failed().is_none() {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
-    })
+    Ok(exit_code(&trial))
 }
 
 pub(super) fn run(global: &Global, args: &FilterRun) -> Result<ExitCode> {
-    let config = settings(global, vec![])?;
-    let mut trial = trial_of(&config.settings, &args.file)?;
     let mut left = args.limit.unwrap_or(u64::MAX);
     let mut page = Page::default();
-    trial.pass(&config.settings, &args.from, |trial, decoded, stored| {
-        for (batch, verdict, _) in trial.verdicts(decoded, stored) {
-            let alerts = &decoded.batches[batch];
-            let output = trial
-                .set()
-                .output(&verdict, &alerts.survey, &alerts.records)?;
+    let trial = pass(global, &args.file, &args.from, |judged| {
+        for output in judged.outputs()? {
             let rows = output
                 .num_rows()
                 .min(usize::try_from(left).unwrap_or(usize::MAX));
@@ -105,11 +93,36 @@ pub(super) fn run(global: &Global, args: &FilterRun) -> Result<ExitCode> {
     if let Some(off) = trial.failed() {
         eprintln!("error: switched off: {}", off.reason);
     }
-    Ok(if trial.failed().is_none() {
-        ExitCode::SUCCESS
+    Ok(exit_code(&trial))
+}
+
+/// Tries a filter file on the archive (`archive`) or on files.
+fn pass(
+    global: &Global,
+    file: &Path,
+    from: &Path,
+    each: impl FnMut(&Judged<'_>) -> Result<ControlFlow<()>>,
+) -> Result<Trial> {
+    let settings = settings(global, vec![])?.settings;
+    let mut trial = Trial::with_settings(&settings, filters::load(file)?)?;
+    if from == Path::new("archive") {
+        let archive = open_archive(&settings, false)?;
+        let ground = Ground::Archive {
+            archive: &archive,
+            nights: None,
+        };
+        trial.pass(&settings, ground, each)?;
     } else {
-        ExitCode::FAILURE
-    })
+        trial.pass(&settings, Ground::Path(from), each)?;
+    }
+    Ok(trial)
+}
+
+fn exit_code(trial: &Trial) -> ExitCode {
+    match trial.failed() {
+        None => ExitCode::SUCCESS,
+        Some(_) => ExitCode::FAILURE,
+    }
 }
 
 pub(super) fn off(global: &Global, args: &FilterOff) -> Result<ExitCode> {
@@ -166,26 +179,12 @@ pub(super) fn on(global: &Global, args: &FilterOn) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// The filter of a file, ready to be tried.
-fn trial_of(settings: &Settings, file: &Path) -> Result<Trial> {
-    let archive = Some(Path::new(&settings.archive)).filter(|folder| folder.is_dir());
-    let schemas = broker::schemas(settings, archive)?;
-    let surveys = filters::known_surveys()?;
-    Trial::new(
-        filters::load(file)?,
-        &surveys,
-        &catalogs_of(settings)?,
-        schemas,
-    )
-}
-
 fn catalogs_of(settings: &Settings) -> Result<Catalogs> {
     catalogs::load(Path::new(&settings.archive))
 }
 
-/// A tally for people.
 fn tally_text(tally: &Tally, trial: &Trial) -> String {
-    let name = trial.set().filters()[0].name();
+    let name = trial.filter().name();
     let share = 100.0 * tally.matches() as f64 / tally.alerts().max(1) as f64;
     let mut text = format!(
         "{name}: {} of {} ({share:.2} %), {:.2} µs an alert\n",
@@ -206,11 +205,10 @@ fn tally_text(tally: &Tally, trial: &Trial) -> String {
         ("object", Align::Left),
     ]);
     for example in tally.examples() {
-        let object = example.object_id.clone().unwrap_or_default();
         examples.row([
             example.alert_id.to_string(),
             example.survey.to_string(),
-            object,
+            example.object_id.clone().unwrap_or_default(),
         ]);
     }
     if tally.matches() > 0 {
@@ -219,11 +217,10 @@ fn tally_text(tally: &Tally, trial: &Trial) -> String {
     text
 }
 
-/// A tally for programs.
 fn tally_json(tally: &Tally, trial: &Trial) -> serde_json::Value {
     let example = |of: &Annotation| json!({"alert_id": of.alert_id.to_string(), "survey": &*of.survey, "object_id": of.object_id.clone().unwrap_or_default()});
     json!({
-        "filter": trial.set().filters()[0].name(),
+        "filter": trial.filter().name(),
         "alerts": tally.alerts(),
         "matches": tally.matches(),
         "microseconds_per_alert": tally.cost_us(),
@@ -235,11 +232,9 @@ fn tally_json(tally: &Tally, trial: &Trial) -> serde_json::Value {
 
 /// Nights with matches, and how many.
 fn nights(tally: &Tally) -> impl Iterator<Item = (i32, u64)> {
-    let nights = tally
-        .nights()
-        .iter()
-        .map(|(night, counts)| (*night, counts.matches));
-    nights.filter(|(_, matches)| *matches > 0)
+    let nights = tally.nights().iter();
+    let matched = nights.filter(|(_, count)| count.matches > 0);
+    matched.map(|(night, count)| (*night, count.matches))
 }
 
 fn print_lines(output: &RecordBatch, rows: usize) -> Result<()> {

@@ -1,0 +1,410 @@
+//! Who may ask what: tokens, scopes, pages elsewhere, and how often.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use pitt::config::{HttpSettings, ReadAccess};
+use pitt::http::Port;
+use serde_json::Value;
+
+use super::port::{PATIENCE, open_as, send};
+use super::{bad, good, json};
+
+/// The text of a new token in the archive that is the folder itself.
+fn token(folder: &Path, more: &[&str]) -> String {
+    let made = json(
+        folder,
+        &[
+            &["token", "create", "anna", "--json", "--archive", "."],
+            more,
+        ]
+        .concat(),
+    );
+    made["token"].as_str().unwrap().to_owned()
+}
+
+/// Status, head and body of a request with these further header lines.
+fn ask(at: SocketAddr, what: &str, lines: &[&str]) -> (u16, String, String) {
+    let lines: String = lines.iter().map(|line| format!("{line}\r\n")).collect();
+    let request = format!("{what} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n{lines}\r\n");
+    let (status, text) = send(at, request.as_bytes());
+    let (head, body) = text.split_once("\r\n\r\n").unwrap_or((&text, ""));
+    (status, head.to_lowercase(), body.to_owned())
+}
+
+fn status(port: &Port, what: &str, lines: &[&str]) -> u16 {
+    ask(port.address(), what, lines).0
+}
+
+fn me(port: &Port, lines: &[&str]) -> Value {
+    let (status, _, body) = ask(port.address(), "GET /api/v1/me", lines);
+    assert_eq!(status, 200, "{body}");
+    serde_json::from_str(&body).unwrap()
+}
+
+fn bearer(token: &str) -> String {
+    format!("authorization: Bearer {token}")
+}
+
+/// Asks again until the status is this one.
+fn becomes(port: &Port, lines: &[&str], expected: u16) {
+    let begin = Instant::now();
+    while status(port, "GET /api/v1/me", lines) != expected {
+        assert!(begin.elapsed() < PATIENCE, "never became {expected}");
+        std::thread::sleep(Duration::from_millis(100));
+    }
+}
+
+const WRITE: &str = "PUT /api/v1/filters/mine";
+
+#[test]
+fn writing_takes_a_token_with_scope_write() {
+    let folder = tempfile::tempdir().unwrap();
+    let port = open_as(folder.path(), HttpSettings::default());
+    let reader = bearer(&token(folder.path(), &[]));
+    let writer = token(folder.path(), &["--scope", "write", "--expires", "1"]);
+    becomes(&port, &[&reader], 200);
+    let (refused, head, body) = ask(port.address(), WRITE, &[]);
+    assert_eq!(refused, 401, "{body}");
+    assert!(head.contains("www-authenticate: bearer"), "{head}");
+    let problem: Value = serde_json::from_str(&body).unwrap();
+    assert_eq!(problem["code"], "needs_token");
+    assert_eq!(problem["type"], "/docs/errors#needs_token");
+    assert_eq!(status(&port, WRITE, &[&reader]), 403);
+    for scheme in ["Bearer", "bearer", "Token"] {
+        let writer = format!("authorization: {scheme} {writer}");
+        let passed = status(&port, WRITE, &[&writer]);
+        assert!(![401, 403, 429].contains(&passed), "{scheme}: {passed}");
+    }
+    let elsewhere = [
+        format!("cookie: token={writer}"),
+        format!("x-token: {writer}"),
+    ];
+    for line in &elsewhere {
+        assert_eq!(status(&port, WRITE, &[line]), 401, "{line}");
+    }
+    assert_eq!(status(&port, &format!("{WRITE}?token={writer}"), &[]), 401);
+    assert_eq!(
+        me(&port, &[&bearer(&writer)]),
+        serde_json::json!({"name": "anna", "scopes": ["read", "write"], "read": "open"})
+    );
+    assert_eq!(
+        me(&port, &[]),
+        serde_json::json!({"name": null, "scopes": ["read"], "read": "open"})
+    );
+}
+
+#[test]
+fn every_method_that_can_write_is_closed_wherever_it_knocks() {
+    let folder = tempfile::tempdir().unwrap();
+    let port = open_as(folder.path(), HttpSettings::default());
+    for method in ["POST", "PUT", "DELETE", "PATCH", "BREW", "post"] {
+        for path in [
+            "/",
+            "/healthz",
+            "/api/v1/new",
+            "/api/v1/filters/a/activate",
+            "/nothing",
+        ] {
+            let found = status(&port, &format!("{method} {path}"), &[]);
+            assert_eq!(found, 401, "{method} {path}");
+        }
+    }
+}
+
+#[test]
+fn reading_by_token_leaves_only_health_the_pages_and_me_open() {
+    let folder = tempfile::tempdir().unwrap();
+    let settings = HttpSettings {
+        read: ReadAccess::Token,
+        ..HttpSettings::default()
+    };
+    let port = open_as(folder.path(), settings);
+    let reader = bearer(&token(folder.path(), &["--scope", "read"]));
+    becomes(&port, &[&reader], 200);
+    for path in [
+        "/metrics",
+        "/subjects",
+        "/schemas/ids/1200",
+        "/api/v1/alerts",
+        "/api/v1/new",
+    ] {
+        let ask = format!("GET {path}");
+        assert_eq!(status(&port, &ask, &[]), 401, "{path}");
+        assert_ne!(status(&port, &ask, &[&reader]), 401, "{path}");
+        assert_eq!(status(&port, &format!("HEAD {path}"), &[]), 401, "{path}");
+    }
+    for path in ["/", "/healthz", "/api/v1/me"] {
+        assert_eq!(status(&port, &format!("GET {path}"), &[]), 200, "{path}");
+    }
+    assert_eq!(me(&port, &[])["scopes"], serde_json::json!([]));
+    assert_eq!(status(&port, "GET /metrics", &[&reader]), 200);
+}
+
+#[test]
+fn a_token_ends_within_a_second_of_being_revoked() {
+    let folder = tempfile::tempdir().unwrap();
+    let port = open_as(folder.path(), HttpSettings::default());
+    let text = token(folder.path(), &["--scope", "write"]);
+    let line = bearer(&text);
+    becomes(&port, &[&line], 200);
+    let id = text.split('_').nth(1).unwrap();
+    good(folder.path(), &["token", "revoke", id, "--archive", "."]);
+    becomes(&port, &[&line], 401);
+    let (_, _, body) = ask(port.address(), "GET /api/v1/me", &[&line]);
+    assert!(body.contains("this token is revoked"), "{body}");
+    let expired = bearer(&token(folder.path(), &["--expires", "0.00001"]));
+    becomes(&port, &[&expired], 401);
+    let listed = json(
+        folder.path(),
+        &["token", "list", "--json", "--archive", "."],
+    );
+    assert_eq!(listed[0]["standing"], "revoked");
+    assert!(!listed.to_string().contains("argon2"), "{listed}");
+    let kept = std::fs::read_to_string(folder.path().join("tokens.json")).unwrap();
+    assert!(
+        !kept.contains(&text) && kept.contains("$argon2id$"),
+        "{kept}"
+    );
+}
+
+#[test]
+fn the_token_of_a_run_is_for_this_machine_and_this_run() {
+    let folder = tempfile::tempdir().unwrap();
+    let port = open_as(folder.path(), HttpSettings::default());
+    let other = open_as(folder.path(), HttpSettings::default());
+    let url = port.session_url().unwrap();
+    let (page, text) = url.split_once("/#token=").unwrap();
+    assert_eq!(page, port.url());
+    let line = bearer(text);
+    assert_eq!(
+        me(&port, &[&line])["scopes"],
+        serde_json::json!(["read", "write"])
+    );
+    assert!(![401, 403].contains(&status(&port, WRITE, &[&line])));
+    assert_eq!(status(&other, WRITE, &[&line]), 401, "another run's");
+}
+
+#[test]
+fn pages_elsewhere_cannot_write_or_make_work_unless_they_are_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let settings = HttpSettings {
+        cors_origins: vec!["https://good.org".into()],
+        ..HttpSettings::default()
+    };
+    let port = open_as(folder.path(), settings);
+    let url = port.session_url().unwrap();
+    let token = bearer(url.split_once("#token=").unwrap().1);
+    let evil = [
+        "origin: https://evil.org",
+        "origin: null",
+        "sec-fetch-site: cross-site",
+    ];
+    for line in evil {
+        for write in [WRITE, "POST /api/v1/me"] {
+            assert_eq!(status(&port, write, &[line, &token]), 403, "{write} {line}");
+            assert_eq!(status(&port, write, &[line]), 403, "{write} {line}");
+        }
+        let (read, head, _) = ask(port.address(), "GET /api/v1/me", &[line]);
+        assert_eq!(read, 200, "{line}");
+        assert!(!head.contains("access-control-allow-origin"), "{head}");
+    }
+    let preflight = [
+        "access-control-request-method: PUT",
+        "access-control-request-headers: authorization",
+    ];
+    let ask_first = |origin: &str| {
+        ask(
+            port.address(),
+            "OPTIONS /api/v1/filters/mine",
+            &[origin, preflight[0], preflight[1]],
+        )
+    };
+    assert_eq!(ask_first("origin: https://evil.org").0, 403);
+    let (told, head, _) = ask_first("origin: https://good.org");
+    assert_eq!(told, 204);
+    for part in [
+        "access-control-allow-origin: https://good.org",
+        "put",
+        "authorization",
+    ] {
+        assert!(head.contains(part), "{part}: {head}");
+    }
+    assert!(!head.contains("allow-credentials"), "{head}");
+    let passed = status(&port, WRITE, &["origin: https://good.org", &token]);
+    assert!(![401, 403].contains(&passed), "{passed}");
+    let own = format!("origin: http://localhost:{}", port.address().port());
+    let host = format!("localhost:{}", port.address().port());
+    let request = format!(
+        "POST /api/v1/me HTTP/1.1\r\nhost: {host}\r\n{own}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
+    );
+    assert_eq!(
+        send(port.address(), request.as_bytes()).0,
+        200,
+        "our own page"
+    );
+}
+
+#[test]
+fn who_guesses_waits_and_who_has_a_token_does_not() {
+    let folder = tempfile::tempdir().unwrap();
+    let port = open_as(folder.path(), HttpSettings::default());
+    let text = token(folder.path(), &[]);
+    becomes(&port, &[&bearer(&text)], 200);
+    let id = text.split('_').nth(1).unwrap();
+    let mut seen = vec![];
+    for number in 0..12 {
+        let guess = bearer(&format!("pitt_{id}_{number:043}"));
+        let (status, head, _) = ask(port.address(), "GET /api/v1/me", &[&guess]);
+        assert_eq!(status == 429, head.contains("retry-after: "), "{head}");
+        seen.push(status);
+    }
+    assert!(
+        seen.iter().all(|status| [401, 429].contains(status)),
+        "{seen:?}"
+    );
+    assert!(seen.contains(&429), "{seen:?}");
+    assert_eq!(status(&port, "GET /api/v1/me", &[&bearer(&text)]), 200);
+    assert_eq!(status(&port, "GET /api/v1/me", &[]), 200);
+}
+
+#[test]
+fn who_asks_too_often_is_told_when_to_come_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let settings = HttpSettings {
+        requests_per_s: 0.001,
+        burst: 3.0,
+        ..HttpSettings::default()
+    };
+    let port = open_as(folder.path(), settings);
+    for left in [2, 1, 0] {
+        let (status, head, _) = ask(port.address(), "GET /api/v1/me", &[]);
+        assert_eq!(status, 200);
+        let remaining = format!("ratelimit-remaining: {left}");
+        assert!(
+            head.contains(&remaining) && head.contains("ratelimit-limit: 3"),
+            "{head}"
+        );
+    }
+    // Without a proxy in the settings nobody's word is taken for an address.
+    let (status, head, body) = ask(
+        port.address(),
+        "GET /metrics",
+        &["x-forwarded-for: 1.2.3.4"],
+    );
+    assert_eq!(status, 429, "{body}");
+    for part in [
+        "retry-after: ",
+        "ratelimit-remaining: 0",
+        "ratelimit-reset: ",
+    ] {
+        assert!(head.contains(part), "{part}: {head}");
+    }
+    assert!(body.contains("\"code\":\"rate_limited\""), "{body}");
+    assert_eq!(
+        ask(port.address(), "GET /healthz", &[]).0,
+        200,
+        "a monitor is not counted"
+    );
+    let url = port.session_url().unwrap();
+    let token = bearer(url.split_once("#token=").unwrap().1);
+    assert_eq!(
+        ask(port.address(), "GET /metrics", &[&token]).0,
+        200,
+        "a token counts for itself"
+    );
+}
+
+#[test]
+fn behind_a_proxy_each_client_has_its_own_limit() {
+    let folder = tempfile::tempdir().unwrap();
+    let settings = HttpSettings {
+        behind_proxy: true,
+        requests_per_s: 0.001,
+        burst: 1.0,
+        ..HttpSettings::default()
+    };
+    let port = open_as(folder.path(), settings);
+    let from = |address: &str| {
+        let line = format!("x-forwarded-for: 6.6.6.6, {address}");
+        status(&port, "GET /metrics", &[&line])
+    };
+    assert_eq!(
+        [from("1.1.1.1"), from("1.1.1.1"), from("2.2.2.2")],
+        [200, 429, 200]
+    );
+    let request = b"GET /healthz HTTP/1.1\r\nhost: broker.example.org\r\nconnection: close\r\n\r\n";
+    assert_eq!(send(port.address(), request).0, 200, "the proxy's name");
+}
+
+#[test]
+fn every_answer_has_the_headers_that_bind_a_browser() {
+    let folder = tempfile::tempdir().unwrap();
+    let port = open_as(folder.path(), HttpSettings::default());
+    let always = [
+        "x-content-type-options: nosniff",
+        "content-security-policy: default-src '",
+        "frame-ancestors 'none'",
+        "referrer-policy: no-referrer",
+        "permissions-policy: ",
+        "cross-origin-resource-policy: same-origin",
+    ];
+    for what in [
+        "GET /",
+        "GET /metrics",
+        "GET /nothing.js",
+        "PUT /x",
+        "BREW /",
+        "GET /api/v1/none",
+    ] {
+        let (_, head, _) = ask(port.address(), what, &["accept: text/html"]);
+        for part in always {
+            assert!(head.contains(part), "{what}: {part}: {head}");
+        }
+        assert!(
+            !head.contains("strict-transport-security"),
+            "{what}: no TLS here"
+        );
+        assert!(!head.contains("set-cookie"), "{what}");
+    }
+}
+
+#[test]
+fn what_is_wrong_with_a_token_is_said() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    let (code, error) = bad(at, &["token", "list"]);
+    assert_eq!(code, 1);
+    insta::assert_snapshot!(error, @"");
+    let (code, error) = bad(at, &["token", "create", "me", "--expires", "0"]);
+    assert_eq!(code, 2);
+    insta::assert_snapshot!(error, @"");
+    let (code, error) = bad(at, &["token", "create", " "]);
+    assert_eq!(code, 2);
+    insta::assert_snapshot!(error, @"");
+    good(at, &["token", "create", "me"]);
+    let (code, error) = bad(at, &["token", "revoke", "abc"]);
+    assert_eq!(code, 1);
+    insta::assert_snapshot!(error, @"");
+    std::fs::write(at.join("pitt-data/tokens.json"), "{}").unwrap();
+    let (_, error) = bad(at, &["token", "create", "me"]);
+    insta::assert_snapshot!(error, @"");
+}
+
+#[test]
+fn wrong_settings_of_the_port_are_said() {
+    let folder = tempfile::tempdir().unwrap();
+    let wrong = |text: &str| {
+        std::fs::write(folder.path().join("pitt.toml"), format!("[http]\n{text}\n")).unwrap();
+        bad(folder.path(), &["run", "--from", "."]).1
+    };
+    let said = [
+        "read = \"everybody\"",
+        "tls_cert = \"a.pem\"",
+        "cors_origins = [\"example.org\"]",
+        "burst = 0",
+    ]
+    .map(wrong);
+    insta::assert_snapshot!(said.concat(), @"");
+}
