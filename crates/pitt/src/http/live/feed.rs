@@ -220,6 +220,14 @@ impl MatchFeed {
         found
     }
 
+    /// The common columns of a stored alert.
+    ///
+    /// # Errors
+    /// The archive cannot be read.
+    pub fn alert(&self, archive: &Archive, survey: &str, alert_id: i64) -> Result<Annotation> {
+        lock(&self.history).alert(archive, survey, alert_id)
+    }
+
     /// Ends all readers.
     pub fn close(&self) {
         lock(&self.state).closed = true;

@@ -69,7 +69,8 @@ pub async fn matches(
     State(api): State<Api>,
     TableParams(query, shape): TableParams<MatchQuery>,
 ) -> Answer {
-    api.table(Lane::Long, ("matches", shape), move |api| list(api, &query)).await
+    api.table(Lane::Long, ("matches", shape), move |api| list(api, &query))
+        .await
 }
 
 fn list(api: &Api, query: &MatchQuery) -> Result<Table, Problem> {
@@ -91,7 +92,10 @@ fn list(api: &Api, query: &MatchQuery) -> Result<Table, Problem> {
     }
     let more = found.len() > limit;
     found.truncate(limit);
-    let next = found.last().filter(|_| more).map(|last| write_cursor(place(last)));
+    let next = found
+        .last()
+        .filter(|_| more)
+        .map(|last| write_cursor(place(last)));
     Ok(table(&found)?.going_on(next))
 }
 
@@ -100,14 +104,20 @@ fn place(entry: &MatchEntry) -> Place {
 }
 
 fn write_cursor((matched_us, lane, seq): Place) -> String {
-    cursor::write(LIST, &[matched_us.to_string(), lane.to_string(), seq.to_string()])
+    cursor::write(
+        LIST,
+        &[matched_us.to_string(), lane.to_string(), seq.to_string()],
+    )
 }
 
 fn read_cursor(text: &str) -> Result<Place, Problem> {
     let [matched_us, lane, seq] = cursor::read::<3>(LIST, text)?;
     match (matched_us.parse(), lane.parse(), seq.parse()) {
         (Ok(matched_us), Ok(lane), Ok(seq)) => Ok((matched_us, lane, seq)),
-        _ => Err(Problem::bad_parameter("cursor", "the cursor is not one of this list")),
+        _ => Err(Problem::bad_parameter(
+            "cursor",
+            "the cursor is not one of this list",
+        )),
     }
 }
 
@@ -117,9 +127,17 @@ fn wanted(query: &MatchQuery, entry: &MatchEntry, after: Option<Place>, order: M
         MatchOrder::Oldest => place(entry) > after,
     });
     follows
-        && query.filter.as_deref().is_none_or(|filter| filter == &*entry.filter)
-        && query.survey.as_deref().is_none_or(|survey| survey == &*entry.alert.survey)
-        && query.night.is_none_or(|night| entry.alert.night == Some(night))
+        && query
+            .filter
+            .as_deref()
+            .is_none_or(|filter| filter == &*entry.filter)
+        && query
+            .survey
+            .as_deref()
+            .is_none_or(|survey| survey == &*entry.alert.survey)
+        && query
+            .night
+            .is_none_or(|night| entry.alert.night == Some(night))
 }
 
 /// Committed matches, with their alerts.
@@ -155,8 +173,18 @@ fn sql(query: &MatchQuery, after: Option<Place>, order: MatchOrder, limit: usize
         MatchOrder::Oldest => (">", "ASC"),
     };
     let mut conditions = vec!["seq IS NOT NULL".to_owned()];
-    conditions.extend(query.filter.as_ref().map(|filter| format!("filter = {}", quoted(filter))));
-    conditions.extend(query.survey.as_ref().map(|survey| format!("survey = {}", quoted(survey))));
+    conditions.extend(
+        query
+            .filter
+            .as_ref()
+            .map(|filter| format!("filter = {}", quoted(filter))),
+    );
+    conditions.extend(
+        query
+            .survey
+            .as_ref()
+            .map(|survey| format!("survey = {}", quoted(survey))),
+    );
     conditions.extend(query.night.map(|night| format!("night = {night}")));
     conditions.extend(after.map(|(us, lane, seq)| {
         format!(
@@ -172,17 +200,37 @@ fn sql(query: &MatchQuery, after: Option<Place>, order: MatchOrder, limit: usize
 
 fn table(found: &[Arc<MatchEntry>]) -> Result<Table, Problem> {
     let schema = columns::schema(&[
-        "filter", "version", "survey", "alert_id", "object_id", "ra", "dec", "band", "mag", "mjd_tai", "matched_us",
+        "filter",
+        "version",
+        "survey",
+        "alert_id",
+        "object_id",
+        "ra",
+        "dec",
+        "band",
+        "mag",
+        "mjd_tai",
+        "matched_us",
         "cursor",
     ])?;
     let text = |of: fn(&MatchEntry) -> Option<&str>| -> ArrayRef {
         Arc::new(found.iter().map(|entry| of(entry)).collect::<StringArray>())
     };
     let real = |of: fn(&MatchEntry) -> Option<f64>| -> ArrayRef {
-        Arc::new(found.iter().map(|entry| of(entry)).collect::<Float64Array>())
+        Arc::new(
+            found
+                .iter()
+                .map(|entry| of(entry))
+                .collect::<Float64Array>(),
+        )
     };
     let whole = |of: fn(&MatchEntry) -> i64| -> ArrayRef {
-        Arc::new(found.iter().map(|entry| Some(of(entry))).collect::<Int64Array>())
+        Arc::new(
+            found
+                .iter()
+                .map(|entry| Some(of(entry)))
+                .collect::<Int64Array>(),
+        )
     };
     let cursors = found.iter().map(|entry| Some(entry.cursor()));
     let arrays = vec![
@@ -199,5 +247,8 @@ fn table(found: &[Arc<MatchEntry>]) -> Result<Table, Problem> {
         whole(|entry| entry.matched_us),
         Arc::new(cursors.collect::<StringArray>()),
     ];
-    Ok(Table::new(schema.clone(), vec![columns::batch(&schema, arrays)?]))
+    Ok(Table::new(
+        schema.clone(),
+        vec![columns::batch(&schema, arrays)?],
+    ))
 }

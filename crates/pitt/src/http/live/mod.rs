@@ -5,12 +5,14 @@
 //! | [`filters`] | filters: kept, checked, tried, set to work and paused |
 //! | [`feed`], [`place`], [`row`] | the feed of matches, by places that mean the same for ever |
 //! | [`events`] | the feed as server-sent events |
+//! | [`matches`] | the list of matches |
 //! | [`recent`] | what is received and not committed yet |
 
 pub mod events;
 pub mod feed;
 pub mod filters;
 mod history;
+pub mod matches;
 pub mod place;
 pub mod recent;
 pub mod row;
@@ -135,4 +137,5 @@ pub(super) fn handlers() -> OpenApiRouter<Api> {
         .routes(routes!(filters::pause))
         .routes(routes!(events::of_filter))
         .routes(routes!(events::all))
+        .routes(routes!(matches::matches))
 }
