@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::vec;
 
-use arrow_array::RecordBatch;
+use arrow_array::{RecordBatch, RecordBatchOptions};
 use arrow_ipc::writer::StreamWriter;
 use arrow_schema::{Field, SchemaRef};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
@@ -175,11 +175,10 @@ impl Source for Table {
 
     fn more(&mut self) -> Option<Result<RecordBatch, QueryError>> {
         let batch = self.batches.next()?;
-        Some(
-            batch
-                .with_schema(self.schema.clone())
-                .map_err(QueryError::from),
-        )
+        let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
+        let columns = batch.columns().to_vec();
+        let batch = RecordBatch::try_new_with_options(self.schema.clone(), columns, &options);
+        Some(batch.map_err(QueryError::from))
     }
 
     fn ending(&self) -> Ending {
