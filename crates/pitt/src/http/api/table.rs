@@ -57,6 +57,11 @@ impl Format {
         known.map(|(format, _, _)| *format)
     }
 
+    /// What tables can be sent as.
+    pub fn content_types() -> impl Iterator<Item = &'static str> {
+        Self::ALL.iter().map(|(_, kinds, _)| kinds[0])
+    }
+
     /// Content type and ending of a file.
     fn words(self) -> (&'static str, &'static str) {
         let known = Self::ALL.iter().find(|(format, _, _)| *format == self);
