@@ -226,8 +226,11 @@ pub fn open_archive(settings: &Settings, create: bool) -> Result<Archive> {
         create,
         commit_every: Duration::from_secs_f64(settings.commit.every_s),
         commit_bytes: settings.commit.every_mb << 20,
-        // Programs of one consumer group share an archive.
-        claims: create && (!settings.kafka.is_empty() || settings.output.is_on()),
+        // Programs of one consumer group share an archive; and matches that readers are told of at once must keep their numbers.
+        claims: create
+            && (!settings.kafka.is_empty()
+                || settings.output.is_on()
+                || settings.http.address().is_some()),
         ..ArchiveOptions::default()
     };
     Archive::open(&settings.archive, options)

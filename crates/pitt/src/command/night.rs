@@ -39,12 +39,13 @@ pub(super) fn pass(
 
 /// The same for others to see, counting on where an earlier pass ended.
 pub(super) fn pass_on(
-    broker: Broker,
+    mut broker: Broker,
     (title, expected): (String, Option<u64>),
     stop: &Stop,
     watched: &Watched,
     source: impl FnOnce(&mut dyn Outlet) -> Result<SourceReport> + Send,
 ) -> Result<Outcome> {
+    watched.listen(&mut broker)?;
     let telemetry = watched.telemetry();
     telemetry.go_on(broker.archive(), broker.filters());
     let live = Live::new(title, expected).watching(telemetry.clone());

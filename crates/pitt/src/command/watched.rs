@@ -10,6 +10,7 @@ use pitt_kafka::consume::{Healths, SourceHealth, Trouble};
 use crate::broker::Broker;
 use crate::config::{Config, OutputSettings};
 use crate::http::api::Api;
+use crate::http::live::{Beating, Live};
 use crate::http::registry::{Catalogue, Surveys};
 use crate::http::{Port, Site};
 use crate::pipeline::Counters;
@@ -20,6 +21,8 @@ pub(super) struct Watched {
     telemetry: Arc<Telemetry>,
     port: Option<Port>,
     reporter: Option<Reporter>,
+    live: Arc<Live>,
+    beating: Option<Beating>,
 }
 
 impl Watched {
@@ -41,9 +44,11 @@ impl Watched {
                 .open_archive()
                 .map_or_else(Vec::new, |open| open.schemas())
         };
+        let api = Api::new(telemetry.clone(), &config.settings)?;
+        let live = api.live.clone();
         let site = Site {
             telemetry: telemetry.clone(),
-            api: Api::new(telemetry.clone(), &config.settings)?,
+            api,
             schemas: Arc::new(Catalogue::new(
                 stored,
                 broker.schemas().clone(),
@@ -64,7 +69,13 @@ impl Watched {
             }
             invite(port);
         }
+        let beating = match &port {
+            Some(_) => Some(Beating::start(&live, &telemetry)?),
+            None => None,
+        };
         Ok(Self {
+            live,
+            beating,
             reporter: Some(Reporter::start(telemetry.clone())?),
             telemetry,
             port,
@@ -74,6 +85,14 @@ impl Watched {
     /// What the pipeline counts, through all passes.
     pub(super) fn counters(&self) -> &Arc<Counters> {
         self.telemetry.counters()
+    }
+
+    /// Lets a broker tell of its matches, if anybody can ask for them.
+    pub(super) fn listen(&self, broker: &mut Broker) -> Result<()> {
+        match &self.beating {
+            Some(_) => self.live.join(broker),
+            None => Ok(()),
+        }
     }
 
     /// What is shown.
@@ -113,6 +132,8 @@ impl Watched {
     }
 
     fn close(&mut self) {
+        // Readers end before the port does.
+        self.beating = None;
         self.port = None;
         self.reporter = None;
         self.telemetry.let_go();

@@ -18,6 +18,7 @@ pub mod api;
 pub mod auth;
 mod crowd;
 mod held;
+pub mod live;
 mod pages;
 pub mod registry;
 mod routes;

@@ -11,6 +11,7 @@ mod help;
 mod interrupted;
 mod journey;
 mod kafka;
+mod live;
 #[path = "../../../pitt-nights/tests/it/server.rs"]
 mod nights_server;
 mod port;

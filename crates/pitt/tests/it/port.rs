@@ -6,8 +6,9 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use pitt::config::HttpSettings;
+use pitt::config::{Config, HttpSettings};
 use pitt::filters::FilterDesk;
+use pitt::http::api::Api;
 use pitt::http::registry::{Catalogue, Surveys};
 use pitt::http::{Port, Site};
 use pitt::telemetry::Telemetry;
@@ -45,8 +46,11 @@ fn open(folder: &std::path::Path, connections: usize) -> Port {
         ]
     };
     let topics = BTreeMap::from([("all.alerts".to_owned(), Surveys::All)]);
+    let telemetry = Arc::new(telemetry);
+    let config = Config::load(None, |_| None, vec![]).unwrap();
     let site = Site {
-        telemetry: Arc::new(telemetry),
+        api: Api::new(telemetry.clone(), &config.settings).unwrap(),
+        telemetry,
         schemas: Arc::new(Catalogue::new(schemas, SchemaStore::new(), topics)),
     };
     let settings = HttpSettings {

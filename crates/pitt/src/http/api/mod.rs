@@ -52,6 +52,7 @@ use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use super::live::{self, Live};
 use crate::config::Settings;
 use crate::telemetry::Telemetry;
 use counted::Counted;
@@ -77,6 +78,8 @@ pub struct Parts {
     pub shelf: Shelf,
     /// What takes long to find out.
     pub counted: Counted,
+    /// Filters' matches as they come.
+    pub live: Arc<Live>,
 }
 
 impl Deref for Api {
@@ -94,8 +97,13 @@ impl Api {
     /// The system gives no threads.
     pub fn new(telemetry: Arc<Telemetry>, settings: &Settings) -> io::Result<Self> {
         let archive = telemetry.clone();
+        let recent_bytes = settings.http.recent_mb << 20;
+        let live = Arc::new(Live::new(telemetry.clone(), recent_bytes));
+        let stock = Stock::new(move || archive.open_archive());
+        stock.set_fresh(live.recent.clone());
         let parts = Parts {
-            stock: Stock::new(move || archive.open_archive()),
+            stock,
+            live,
             telemetry,
             settings: settings.clone(),
             pool: Pool::start()?,
@@ -143,7 +151,8 @@ fn v1() -> OpenApiRouter<Api> {
 
 /// All handlers, each with its part of the document. Other modules' handlers join here.
 fn handlers() -> OpenApiRouter<Api> {
-    OpenApiRouter::with_openapi(document::head()).nest("/api/v1", v1())
+    let v1 = v1().merge(live::handlers());
+    OpenApiRouter::with_openapi(document::head()).nest("/api/v1", v1)
 }
 
 /// The OpenAPI document.
