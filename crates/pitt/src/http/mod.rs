@@ -18,7 +18,6 @@ pub mod api;
 pub mod auth;
 mod crowd;
 mod held;
-
 pub mod live;
 mod pages;
 pub mod registry;
