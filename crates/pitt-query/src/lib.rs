@@ -29,4 +29,6 @@ pub use catalog::{Catalog, Catalogs};
 pub use completion::{Completion, NameKind, completions, functions_markdown};
 pub use error::{FilterError, FilterProblem, Place, QueryError};
 pub use filter::{Disabled, Failure, Filter, FilterSet, Judgement, Needs, Surveys, Verdict};
-pub use sql::{DataFile, Engine, Limits, OutputFormat, Rows, TableSource, write_rows};
+pub use sql::{
+    DataFile, Engine, Limits, OutputFormat, Rows, TableSource, is_id, json_row, write_rows,
+};

@@ -52,7 +52,7 @@ impl Reader {
                 surveys.join(", ")
             );
         }
-        self.row(found.swap_remove(0))
+        self.decode(found.swap_remove(0))
     }
 
     /// The alert of this survey and id; `None` if there is none.
@@ -62,32 +62,40 @@ impl Reader {
     pub fn survey_alert(&mut self, survey: &str, alert_id: i64) -> Result<Option<StoredAlert>> {
         self.archive
             .packet(survey, alert_id)?
-            .map(|packet| self.row(packet))
+            .map(|packet| self.decode(packet))
             .transpose()
     }
 
-    fn row(&mut self, packet: StoredPacket) -> Result<StoredAlert> {
-        let decoded = self.decoder.decode(&[Packet {
-            position: packet.position.clone(),
-            name: packet.name.clone(),
-            received_us: packet.received_us,
-            bytes: packet.bytes.clone(),
-        }]);
-        let row = decoded.batches.iter().find_map(|batch| {
-            let row = batch
-                .origins
-                .iter()
-                .position(|origin| origin.record == packet.record)?;
-            Some(batch.records.slice(row, 1))
-        });
-        let row = row.with_context(|| {
-            format!(
-                "the stored packet of alert {} cannot be decoded (run `pitt verify`)",
-                packet.alert_id
-            )
-        })?;
-        Ok(StoredAlert { packet, row })
+    fn decode(&mut self, packet: StoredPacket) -> Result<StoredAlert> {
+        decode(&mut self.decoder, packet)
     }
+}
+
+/// Decodes a stored packet's alert.
+///
+/// # Errors
+/// It cannot be decoded, although it is stored.
+pub fn decode(decoder: &mut Decoder, packet: StoredPacket) -> Result<StoredAlert> {
+    let decoded = decoder.decode(&[Packet {
+        position: packet.position.clone(),
+        name: packet.name.clone(),
+        received_us: packet.received_us,
+        bytes: packet.bytes.clone(),
+    }]);
+    let row = decoded.batches.iter().find_map(|batch| {
+        let row = batch
+            .origins
+            .iter()
+            .position(|origin| origin.record == packet.record)?;
+        Some(batch.records.slice(row, 1))
+    });
+    let row = row.with_context(|| {
+        format!(
+            "the stored packet of alert {} cannot be decoded (run `pitt verify`)",
+            packet.alert_id
+        )
+    })?;
+    Ok(StoredAlert { packet, row })
 }
 
 /// A column by its dotted path; `None` when it is not there or null.

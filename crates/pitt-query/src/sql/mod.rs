@@ -6,5 +6,5 @@ mod output;
 mod table;
 
 pub use engine::{Engine, Limits, Rows};
-pub use output::{OutputFormat, write_rows};
+pub use output::{OutputFormat, is_id, json_row, write_rows};
 pub use table::{DataFile, TableSource};

@@ -155,7 +155,11 @@ fn shown(column: &ArrayRef, row: usize) -> Result<String, QueryError> {
         .try_to_string()?)
 }
 
-fn json_row(batch: &RecordBatch, row: usize, line: &mut String) -> Result<(), QueryError> {
+/// Writes one row as a JSON object: ids as texts, a number that is not finite as `null`.
+///
+/// # Errors
+/// A value that cannot be shown.
+pub fn json_row(batch: &RecordBatch, row: usize, line: &mut String) -> Result<(), QueryError> {
     line.push('{');
     let schema = batch.schema();
     for (i, (field, column)) in schema.fields().iter().zip(batch.columns()).enumerate() {
@@ -171,7 +175,7 @@ fn json_row(batch: &RecordBatch, row: usize, line: &mut String) -> Result<(), Qu
 }
 
 /// Whether a whole number is an id, by the name of its column.
-fn is_id(name: &str) -> bool {
+pub fn is_id(name: &str) -> bool {
     let end = |ending: &str| name.ends_with(ending);
     name == "id" || name == "candid" || end("_id") || end("Id") || name == "_healpix_29"
 }

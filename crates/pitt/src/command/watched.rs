@@ -9,6 +9,7 @@ use pitt_kafka::consume::{Healths, SourceHealth, Trouble};
 
 use crate::broker::Broker;
 use crate::config::{Config, OutputSettings};
+use crate::http::api::Api;
 use crate::http::registry::{Catalogue, Surveys};
 use crate::http::{Port, Site};
 use crate::pipeline::Counters;
@@ -41,6 +42,7 @@ impl Watched {
         };
         let site = Site {
             telemetry: telemetry.clone(),
+            api: Api::new(telemetry.clone(), &config.settings)?,
             schemas: Arc::new(Catalogue::new(
                 stored,
                 broker.schemas().clone(),

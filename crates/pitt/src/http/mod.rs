@@ -6,13 +6,14 @@
 //! | `/healthz` | 200 while the broker runs, with what is wrong, if anything |
 //! | `/status` | what `pitt status --json` says of this process |
 //! | `/metrics` | the same for Prometheus |
+//! | `/api/v1/..` | everything that can be read of the archive ([`api`]) |
 //! | `/schemas/..`, `/subjects/..` | a schema registry as Confluent's clients ask it, read-only ([`registry`]) |
-//! | `/api/v1/me` | who asks, and what for they may |
 //!
 //! It has a thread and a small runtime of its own, so that nothing asked here runs where alerts do. Who may reach it, and
 //! what one client can take, is bounded in `server.rs`; who may ask what, and how often, in [`auth`]. Errors of the registry have
 //! Confluent's shape, all others RFC 9457's.
 
+pub mod api;
 pub mod auth;
 mod crowd;
 mod held;
@@ -28,7 +29,6 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use axum::middleware::from_fn_with_state;
-use axum::routing::get;
 use pitt_stream::StreamError;
 use rustix::net::sockopt::set_socket_send_buffer_size;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -36,6 +36,7 @@ use tokio::sync::watch;
 
 use crate::config::HttpSettings;
 use crate::telemetry::Telemetry;
+use api::Api;
 use auth::{Auth, Dress, TokenError};
 use registry::Catalogue;
 use tls::Certificates;
@@ -79,6 +80,8 @@ pub struct Site {
     pub telemetry: Arc<Telemetry>,
     /// The schemas of what is published.
     pub schemas: Arc<Catalogue>,
+    /// What can be read of the archive.
+    pub api: Api,
 }
 
 /// An open port; closes when it is dropped, after the answers under way.
@@ -132,9 +135,8 @@ impl Port {
         let thread = std::thread::Builder::new()
             .name("pitt-http".into())
             .spawn(move || {
-                let router = routes::router(site)
-                    .route("/api/v1/me", get(auth::me).post(auth::me))
-                    .layer(from_fn_with_state(guard.clone(), Auth::guard));
+                let guarded = from_fn_with_state(guard.clone(), Auth::guard);
+                let router = routes::router(site).layer(guarded);
                 runtime.block_on(async {
                     let tokens = guard.clone();
                     tokio::spawn(async move { tokens.watch().await });

@@ -9,7 +9,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use serde_json::json;
 
-use super::{Site, registry};
+use super::{Site, api, registry};
 use crate::telemetry::{Telemetry, metrics};
 
 /// What there is, for people.
@@ -40,6 +40,7 @@ pub(super) fn router(site: Site) -> Router {
         .fallback(nothing_here)
         .with_state(site.telemetry);
     own.merge(registry::routes(site.schemas))
+        .merge(api::router(site.api))
 }
 
 /// An error as RFC 9457 has it.

@@ -6,7 +6,8 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use pitt::config::HttpSettings;
+use pitt::config::{Config, HttpSettings};
+use pitt::http::api::Api;
 use pitt::http::registry::{Catalogue, Surveys};
 use pitt::http::{Port, Site};
 use pitt::pipeline::Counters;
@@ -56,8 +57,11 @@ pub(crate) fn open_as(folder: &std::path::Path, settings: HttpSettings) -> Port 
         ]
     };
     let topics = BTreeMap::from([("all.alerts".to_owned(), Surveys::All)]);
+    let telemetry = Arc::new(telemetry);
+    let usual = Config::load(None, |_| None, vec![]).unwrap().settings;
     let site = Site {
-        telemetry: Arc::new(telemetry),
+        api: Api::new(telemetry.clone(), &usual).unwrap(),
+        telemetry,
         schemas: Arc::new(Catalogue::new(schemas, SchemaStore::new(), topics)),
     };
     let settings = HttpSettings {

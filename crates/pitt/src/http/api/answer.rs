@@ -1,0 +1,165 @@
+//! Answers: JSON, tables at hand, and tables that are written while they are read.
+
+use std::io::{self, Write};
+use std::time::Duration;
+
+use axum::body::{Body, Bytes};
+use axum::http::header;
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+use tokio::runtime::Handle;
+use tokio::sync::mpsc;
+use tokio::time::timeout;
+
+use super::Api;
+use super::pool::Lane;
+use super::problem::Problem;
+use super::table::{self, Format, Shape, Source};
+
+/// What a handler gives.
+pub type Answer = Result<Response, Problem>;
+
+/// The answer begins when so much of it is written: what fails before is answered by a problem `[bytes]`.
+const FIRST_BYTES: usize = 256 << 10;
+/// Size of the pieces after it `[bytes]`.
+const PIECE_BYTES: usize = 64 << 10;
+/// Pieces that may wait for the client.
+const WAITING: usize = 4;
+/// Longest wait for a client to take one.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// An answer in JSON.
+pub fn json(body: &impl Serialize) -> Answer {
+    let text = serde_json::to_string(body)
+        .map_err(|error| Problem::fault("the answer cannot be written", &error))?;
+    Ok(([(header::CONTENT_TYPE, "application/json")], text).into_response())
+}
+
+impl Api {
+    /// Asks a quick question, answered in JSON.
+    ///
+    /// # Errors
+    /// The question's own, or too many are waiting.
+    pub async fn look<T: Serialize + Send + 'static>(
+        &self,
+        question: impl FnOnce(&Api) -> Result<T, Problem> + Send + 'static,
+    ) -> Answer {
+        json(&self.ask(Lane::Quick, question).await?)
+    }
+
+    /// Asks a question of the archive.
+    ///
+    /// # Errors
+    /// The question's own, or too many are waiting.
+    pub async fn ask<T: Send + 'static>(
+        &self,
+        lane: Lane,
+        question: impl FnOnce(&Api) -> Result<T, Problem> + Send + 'static,
+    ) -> Result<T, Problem> {
+        let api = self.clone();
+        self.pool.ask(lane, move || question(&api)).await
+    }
+
+    /// Answers by a table of bounded size, called `name`.
+    ///
+    /// # Errors
+    /// The question's own, or too many are waiting.
+    pub async fn table<S: Source>(
+        &self,
+        lane: Lane,
+        (name, shape): (&str, Shape),
+        question: impl FnOnce(&Api) -> Result<S, Problem> + Send + 'static,
+    ) -> Answer {
+        let mut headers = shape.format().headers(name);
+        let written = self.ask(lane, move |api| {
+            let mut out = vec![];
+            let ending = table::write(&mut question(api)?, &shape, &mut out)?;
+            Ok((out, ending))
+        });
+        let (out, ending) = written.await?;
+        headers.extend(table::ending_headers(&ending));
+        Ok((headers, out).into_response())
+    }
+
+    /// Answers by a table, called `name`, that is sent while `write` writes it.
+    ///
+    /// # Errors
+    /// What fails before the answer has begun. Later the connection breaks off, which clients notice.
+    pub async fn stream(
+        &self,
+        (name, format): (&str, Format),
+        write: impl FnOnce(&Api, &mut Pieces) -> Result<(), Problem> + Send + 'static,
+    ) -> Answer {
+        let (send, mut pieces) = mpsc::channel(WAITING);
+        let (api, runtime) = (self.clone(), Handle::current());
+        self.pool.run(Lane::Long, move || {
+            if send.is_closed() {
+                return;
+            }
+            let mut out = Pieces {
+                waiting: vec![],
+                begun: false,
+                send,
+                runtime,
+            };
+            let outcome = write(&api, &mut out).and_then(|()| out.send().map_err(table::gone));
+            if let Err(problem) = outcome {
+                let _ = out.send.blocking_send(Err(problem));
+            }
+        })?;
+        let first = pieces.recv().await.unwrap_or_else(|| Ok(Bytes::new()))?;
+        let rest = futures::stream::unfold((Some(first), pieces), next_piece);
+        Ok((format.headers(name), Body::from_stream(rest)).into_response())
+    }
+}
+
+type Piece = Result<Bytes, Problem>;
+
+async fn next_piece(
+    (first, mut pieces): (Option<Bytes>, mpsc::Receiver<Piece>),
+) -> Option<(io::Result<Bytes>, (Option<Bytes>, mpsc::Receiver<Piece>))> {
+    let piece = match first {
+        Some(first) => Ok(first),
+        None => pieces.recv().await?,
+    };
+    Some((
+        piece.map_err(|problem| io::Error::other(problem.detail)),
+        (None, pieces),
+    ))
+}
+
+/// Where an answer is written that is sent meanwhile.
+pub struct Pieces {
+    waiting: Vec<u8>,
+    begun: bool,
+    send: mpsc::Sender<Piece>,
+    runtime: Handle,
+}
+
+impl Write for Pieces {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.waiting.extend_from_slice(bytes);
+        let most = if self.begun { PIECE_BYTES } else { FIRST_BYTES };
+        if self.waiting.len() >= most {
+            self.send()?;
+        }
+        Ok(bytes.len())
+    }
+
+    /// Sends nothing: writers flush after each batch, and what is not sent yet can still be replaced by a problem.
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Pieces {
+    fn send(&mut self) -> io::Result<()> {
+        let piece = Bytes::from(std::mem::take(&mut self.waiting));
+        self.begun = true;
+        let sent = timeout(PATIENCE, self.send.send(Ok(piece)));
+        match self.runtime.block_on(sent) {
+            Ok(Ok(())) => Ok(()),
+            _ => Err(io::ErrorKind::BrokenPipe.into()),
+        }
+    }
+}

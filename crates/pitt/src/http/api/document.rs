@@ -1,0 +1,108 @@
+//! The OpenAPI 3.1 document: what the handlers say of themselves, and what is the same for all of them.
+
+use utoipa::openapi::path::{Operation, ParameterIn};
+use utoipa::openapi::request_body::RequestBodyBuilder;
+use utoipa::openapi::schema::ObjectBuilder;
+use utoipa::openapi::{ComponentsBuilder, Required};
+use utoipa::openapi::{
+    Content, Info, License, OpenApi, OpenApiBuilder, Ref, Response, ResponseBuilder,
+};
+use utoipa::{PartialSchema, ToSchema};
+
+use super::problem::{self, ProblemBody};
+
+const DESCRIPTION: &str = "\
+Alerts, objects, light curves, cutouts, filters' matches and SQL over the archive of a Pitt Broker.
+
+Every endpoint that only reads takes GET with a query and POST with a form or a JSON object alike. 64-bit ids are texts in \
+JSON, because many readers round them; as parameters they may be texts or numbers. Positions are ICRS in degrees, radii in \
+arcsec, times MJD (TAI) unless a name ends in `_us` (microseconds since 1970, UTC) or `utc`. Fluxes are nJy with their sign, \
+magnitudes AB. What is wrong is said as RFC 9457 has it, with a stable `code`.";
+
+/// What stands before the paths.
+pub fn head() -> OpenApi {
+    let license = License::builder()
+        .name("BSD-3-Clause")
+        .identifier(Some("BSD-3-Clause"));
+    let info = Info::builder()
+        .title("Pitt Broker")
+        .version(env!("CARGO_PKG_VERSION"))
+        .description(Some(DESCRIPTION))
+        .license(Some(license.build()));
+    let components = ComponentsBuilder::new().schema(ProblemBody::name(), ProblemBody::schema());
+    OpenApiBuilder::new()
+        .info(info.build())
+        .components(Some(components.build()))
+        .build()
+}
+
+/// Adds what all operations have: problems as answers, the body of a POST, an id for each.
+pub fn finish(mut document: OpenApi) -> OpenApi {
+    for item in document.paths.paths.values_mut() {
+        let twice = item.get.is_some();
+        if let Some(post) = item.post.as_mut() {
+            if twice {
+                rename(post);
+                take_body(post);
+            }
+            add_problem(post);
+        }
+        for operation in [&mut item.get, &mut item.put, &mut item.delete] {
+            operation.iter_mut().for_each(add_problem);
+        }
+    }
+    document
+}
+
+fn rename(post: &mut Operation) {
+    if let Some(id) = post.operation_id.as_mut() {
+        id.push_str("_post");
+    }
+}
+
+/// The parameters of the query become members of the body.
+fn take_body(post: &mut Operation) {
+    let parameters = post.parameters.take().unwrap_or_default();
+    let (query, others): (Vec<_>, Vec<_>) = parameters
+        .into_iter()
+        .partition(|one| one.parameter_in == ParameterIn::Query);
+    if !others.is_empty() {
+        post.parameters = Some(others);
+    }
+    if query.is_empty() {
+        return;
+    }
+    let mut object = ObjectBuilder::new();
+    let mut needed = Required::False;
+    for parameter in query {
+        if parameter.required == Required::True {
+            object = object.required(parameter.name.clone());
+            needed = Required::True;
+        }
+        if let Some(schema) = parameter.schema {
+            object = object.property(parameter.name, schema);
+        }
+    }
+    let object = object.build();
+    let body = RequestBodyBuilder::new()
+        .description(Some("The parameters of GET, as a JSON object or a form."))
+        .content("application/json", Content::new(Some(object.clone())))
+        .content(
+            "application/x-www-form-urlencoded",
+            Content::new(Some(object)),
+        )
+        .required(Some(needed));
+    post.request_body = Some(body.build());
+}
+
+fn add_problem(operation: &mut Operation) {
+    let content = Content::new(Some(Ref::from_schema_name(ProblemBody::name())));
+    let response: Response = ResponseBuilder::new()
+        .description("What is wrong: where, and what to do.")
+        .content(problem::CONTENT_TYPE, content)
+        .build();
+    let responses = &mut operation.responses.responses;
+    for status in ["4XX", "5XX"] {
+        responses.insert(status.to_owned(), response.clone().into());
+    }
+}
