@@ -1,6 +1,14 @@
 # syntax=docker/dockerfile:1
 # Pitt Broker in a container: `docker build -t pitt-broker .`, or `docker compose up` for one beside Apache Kafka.
 
+FROM node:22-bookworm-slim AS pages
+# Static files; nothing of Node is in the program.
+WORKDIR /web
+COPY web/package.json web/package-lock.json web/.npmrc ./
+RUN npm ci
+COPY web .
+RUN npm run build
+
 FROM rust:1.95-slim-bookworm AS build
 # librdkafka is C and is built here (make, a C compiler, OpenSSL's and zlib's headers); the rest is Rust.
 RUN apt-get update \
@@ -8,6 +16,7 @@ RUN apt-get update \
  && rm -rf /var/lib/apt/lists/*
 WORKDIR /source
 COPY . .
+COPY --from=pages /web/dist web/dist
 RUN --mount=type=cache,target=/usr/local/cargo/registry \
     --mount=type=cache,target=/source/target \
     cargo build --release --locked --package pitt \

@@ -69,7 +69,7 @@ def get_number_local_alerts() -> int:
         return 0
     like = f"{_PARTITION}%"
     sql = f"SELECT count(*) AS n FROM packets WHERE outcome = 'stored' AND \"partition\" LIKE '{like}'"
-    return archive.query(sql)["n"][0].as_py()
+    return int(archive.query(sql)["n"][0].as_py())
 
 
 def iter_alerts(num_alerts: int | None = None, raw: bool = False) -> Iterator[Any]:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from types import TracebackType
+from typing import Any, Literal, overload
 
 from . import _native
+from ._filters import Trial, test_filter
 from ._table import Table
 
 
@@ -14,6 +16,10 @@ def open(folder: str | Path | None = None) -> Archive:
     """Opens an archive that ``pitt run``, ``pitt demo`` or :func:`download` has filled.
 
     Without a folder the one of the settings: ``./pitt-data``, or ``PITT_ARCHIVE``.
+
+    >>> archive = open()
+    >>> archive.surveys
+    ['lsst', 'ztf']
 
     Raises
     ------
@@ -24,13 +30,35 @@ def open(folder: str | Path | None = None) -> Archive:
 
 
 class Archive:
-    """An archive, for reading; beside a running broker too, up to its last commit at the time of the call."""
+    """An archive, for reading; beside a running broker too, up to its last commit, or one a second ago.
+
+    While it is open it may hold the archive's index, and then a ``pitt run`` that begins later cannot write:
+    :meth:`close` it, or use it in a ``with``.
+
+    >>> with Archive() as archive:
+    ...     len(archive.query("SELECT alert_id FROM alerts LIMIT 3"))
+    3
+    """
 
     def __init__(self, folder: str | Path | None = None):
         self._native = _native.Archive(None if folder is None else Path(folder))
 
     def __repr__(self) -> str:
-        return f"<Archive {self.folder}: {', '.join(self.surveys) or 'empty'}>"
+        return f"<Archive {self.folder}>"
+
+    def __enter__(self) -> Archive:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Lets go of the archive's files. Iterators of :meth:`alerts` that are not at their end keep theirs."""
+        self._native.close()
+
+    def refresh(self) -> None:
+        """Takes in at once what a broker has committed meanwhile."""
+        self._native.refresh()
 
     @property
     def folder(self) -> Path:
@@ -40,7 +68,7 @@ class Archive:
     @property
     def surveys(self) -> list[str]:
         """Surveys with alerts in it."""
-        return self._native.surveys
+        return sorted(self._native.surveys)
 
     def raw(self, alert_id: int | str) -> bytes:
         """The packet of an alert, byte for byte as it was received.
@@ -50,19 +78,32 @@ class Archive:
         KeyError
             No such alert.
         """
-        return self._found(alert_id)[1]
+        packet: bytes = self._found(alert_id, self._native.packet(int(alert_id)))
+        return packet
 
     def alert(self, alert_id: int | str) -> dict[str, Any]:
         """One alert (ZTF ``candid``, LSST ``diaSourceId``) as a dict, with the values that fastavro gives.
+
+        >>> archive = Archive()
+        >>> first = archive.query("SELECT alert_id FROM alerts WHERE survey = 'ztf' ORDER BY alert_id LIMIT 1")
+        >>> alert = archive.alert(first["alert_id"][0].as_py())
+        >>> alert["candidate"]["fid"] in (1, 2, 3)
+        True
 
         Raises
         ------
         KeyError
             No such alert.
         """
-        _, packet, record = self._found(alert_id)
-        return _native.alerts(packet, self._native.schemas())[record]
+        alert: dict[str, Any] = self._found(alert_id, self._native.alert(int(alert_id)))
+        return alert
 
+    @overload
+    def alerts(
+        self, *, survey: str | None = None, night: int | None = None, raw: Literal[False] = False
+    ) -> Iterator[dict[str, Any]]: ...
+    @overload
+    def alerts(self, *, survey: str | None = None, night: int | None = None, raw: Literal[True]) -> Iterator[bytes]: ...
     def alerts(self, *, survey: str | None = None, night: int | None = None, raw: bool = False) -> Iterator[Any]:
         """All alerts in the order of their receipt, as dicts, or as the bytes of their packets; in constant memory.
 
@@ -72,13 +113,25 @@ class Archive:
             ``"ztf"`` or ``"lsst"``; both when left out.
         night
             YYYYMMDD; every night when left out.
+        raw
+            Give the bytes of each packet, once for all alerts in it.
         """
         return self._native.packets(survey, None, night, raw)
+
+    def history(self, alert_id: int | str) -> Table:
+        """The light curve that an alert brought with it: see :func:`history` for the columns.
+
+        Raises
+        ------
+        KeyError
+            No such alert.
+        """
+        return Table(self._found(alert_id, self._native.history(int(alert_id))))
 
     def light_curve(self, object_id: str) -> Table:
         """Detections of all alerts of an object: ``survey, alert_id, mjd_tai [d], band, psf_flux, psf_flux_err [nJy]``.
 
-        Empty when there is no such object.
+        One row an alert, by time; empty when there is no such object.
         """
         return Table(self._native.light_curve(object_id))
 
@@ -92,6 +145,9 @@ class Archive:
     def query(self, sql: str, *, max_rows: int | None = None, timeout_s: float | None = None) -> Table:
         """The rows of a ``SELECT``; :attr:`Table.truncated` tells whether there were more than ``max_rows``.
 
+        >>> Archive().query("SELECT count(*) AS n FROM alerts WHERE reliability > 2")["n"].to_pylist()
+        [0]
+
         Raises
         ------
         QueryError
@@ -100,8 +156,18 @@ class Archive:
         table, truncated = self._native.query(sql, max_rows, timeout_s)
         return Table(table, truncated=truncated)
 
-    def _found(self, alert_id: int | str) -> tuple[str, bytes, int]:
-        found = self._native.packet(int(alert_id))
+    def test_filter(
+        self,
+        text: str | Path,
+        *,
+        nights: Sequence[int] | None = None,
+        max_alerts: int | None = None,
+        max_rows: int = 100_000,
+    ) -> Trial:
+        """What a filter takes of the stored alerts: :func:`test_filter` on this archive."""
+        return test_filter(text, self, nights=nights, max_alerts=max_alerts, max_rows=max_rows)
+
+    def _found(self, alert_id: int | str, found: Any) -> Any:
         if found is None:
             raise KeyError(f"no alert {alert_id} in {self.folder}")
         return found

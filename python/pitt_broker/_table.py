@@ -34,7 +34,7 @@ class Table:
         return self._arrow.__arrow_c_stream__(requested_schema)
 
     def __len__(self) -> int:
-        return self._arrow.num_rows
+        return int(self._arrow.num_rows)
 
     def __getitem__(self, column: str) -> pa.ChunkedArray:
         return self._arrow[column]
@@ -45,7 +45,7 @@ class Table:
     @property
     def columns(self) -> list[str]:
         """Names of the columns."""
-        return self._arrow.column_names
+        return list(self._arrow.column_names)
 
     @property
     def units(self) -> dict[str, str]:
@@ -66,9 +66,17 @@ class Table:
 
         return polars.DataFrame(self._arrow)
 
-    def to_table(self) -> astropy.table.Table:
-        """As an astropy table: units on the columns, masked where there is no value, lists as objects."""
-        from astropy.table import Column, MaskedColumn
+    def to_table(self, *, times: bool = True) -> astropy.table.Table:
+        """As an astropy table: units on the columns, masked where there is no value, lists and structures as objects.
+
+        Times become :class:`astropy.time.Time`: those in MJD (TAI), whose names end in ``mjd_tai`` or ``MjdTai``, and those
+        in microseconds (UTC), whose names end in ``_us``. With ``times=False`` they stay numbers.
+
+        >>> t = Table(pa.table({"mjd_tai": [60000.0, None], "ra": [10.0, 20.0]}))
+        >>> time = t.to_table()["mjd_tai"]
+        >>> time.scale, str(time[0].utc.iso), time.mask.tolist()
+        ('tai', '2023-02-24 23:59:23.000', [False, True])
+        """
         from astropy.table import Table as AstropyTable
 
         table = AstropyTable()
@@ -76,14 +84,55 @@ class Table:
             values = column.combine_chunks()
             if isinstance(values, pa.ChunkedArray):
                 values = values.chunk(0) if values.num_chunks else pa.array([], field.type)
-            kind = MaskedColumn if values.null_count else Column
-            described = {"name": field.name, "unit": _astropy_unit(field), "description": _text(field, b"description")}
-            if values.null_count:
-                mask = values.is_null().to_numpy(zero_copy_only=False)
-                described["mask"] = mask
-                values = values.fill_null(_filler(field.type)) if _filler(field.type) is not None else values
-            table[field.name] = kind(values.to_numpy(zero_copy_only=False), **described)
+            kind = _time_kind(field) if times else None
+            table[field.name] = _column(field, values) if kind is None else _time(kind, field, values)
         return table
+
+
+def _column(field: pa.Field, values: pa.Array) -> Any:
+    from astropy.table import Column, MaskedColumn
+
+    described: dict[str, Any] = {
+        "name": field.name,
+        "unit": _astropy_unit(field),
+        "description": _text(field, b"description"),
+    }
+    if not values.null_count:
+        return Column(values.to_numpy(zero_copy_only=False), **described)
+    mask = values.is_null().to_numpy(zero_copy_only=False)
+    filler = _filler(field.type)
+    shown = values if filler is None else values.fill_null(filler)
+    return MaskedColumn(shown.to_numpy(zero_copy_only=False), mask=mask, **described)
+
+
+def _time_kind(field: pa.Field) -> str | None:
+    """``mjd`` (TAI) or ``unix`` (UTC, microseconds) for times."""
+    if pa.types.is_floating(field.type) and field.name.lower().replace("_", "").endswith("mjdtai"):
+        return "mjd"
+    if pa.types.is_integer(field.type) and field.name.endswith("_us"):
+        return "unix"
+    return None
+
+
+def _time(kind: str, field: pa.Field, values: pa.Array) -> Any:
+    import numpy as np
+    from astropy.time import Time
+    from astropy.utils.masked import Masked
+
+    mask = values.is_null().to_numpy(zero_copy_only=False)
+    numbers = values.fill_null(0).to_numpy(zero_copy_only=False)
+    if kind == "mjd":
+        # NaN is no time either.
+        mask = mask | np.isnan(numbers)
+        one, other, scale = np.where(mask, 0.0, numbers), None, "tai"
+    else:
+        # In two parts: a double alone would lose the microseconds.
+        one, other, scale = numbers // 1_000_000, numbers % 1_000_000 / 1e6, "utc"
+    if mask.any():
+        one = Masked(one, mask=mask)
+    time = Time(one, other, format=kind, scale=scale)
+    time.info.description = _text(field, b"description")
+    return time
 
 
 def _text(field: pa.Field, key: bytes) -> str | None:
@@ -96,7 +145,7 @@ def _unit(field: pa.Field) -> str | None:
 
 
 def _astropy_unit(field: pa.Field) -> Any:
-    """The unit; a time scale after it, as in ``d (TAI)``, is in the description's domain."""
+    """The unit; what stands behind it, as in ``us (UTC)``, is no part of it."""
     from astropy import units
 
     unit = _unit(field)

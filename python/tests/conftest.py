@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
 import functools
 import hashlib
 import http.server
@@ -11,6 +13,8 @@ import pathlib
 import subprocess
 import tarfile
 import threading
+import warnings
+from typing import NoReturn
 
 import node
 import pytest
@@ -92,24 +96,48 @@ def archive(workplace):
     return pitt_broker.open()
 
 
+@dataclasses.dataclass(frozen=True)
+class Simulated:
+    """Two nights of both surveys, made up: as files, in memory, and in an archive."""
+
+    folder: pathlib.Path
+    packets: list[bytes]
+    archive: object
+
+
+@pytest.fixture(scope="session")
+def simulated(tmp_path_factory) -> Simulated:
+    import pitt_broker
+
+    simulation = pitt_broker.simulate(nights=2, visits=4, alerts_per_visit=30, seed=3)
+    folder = simulation.write(tmp_path_factory.mktemp("simulated") / "nights")
+    words = [pitt(), "run", "--from", folder, "--archive", folder.parent / "archive"]
+    subprocess.run(words, check=True, capture_output=True)
+    with pitt_broker.open(folder.parent / "archive") as archive:
+        yield Simulated(folder, simulation.packets(), archive)
+
+
 @pytest.fixture(scope="session")
 def kafka(tmp_path_factory):
     """Address of an Apache Kafka."""
     try:
         running = node.Kafka(tmp_path_factory.mktemp("kafka"))
     except node.Missing as why:
-        if os.environ.get("CI"):
-            pytest.fail(f"cannot run in this CI: {why}", pytrace=False)
-        pytest.skip(f"no Apache Kafka: {why}")
+        without_kafka(why)
     with running:
         yield running.servers
 
 
-@pytest.fixture(scope="session")
-def own_stream(tmp_path_factory):
-    """Address of a `pitt stream`."""
-    folder = tmp_path_factory.mktemp("stream")
-    address = f"127.0.0.1:{node.free_ports(1)[0]}"
+def without_kafka(why: node.Missing) -> NoReturn:
+    if os.environ.get("CI"):
+        pytest.fail(f"cannot run in this CI: {why}", pytrace=False)
+    pytest.skip(f"no Apache Kafka: {why}")
+
+
+@contextlib.contextmanager
+def pitt_stream(folder: pathlib.Path, port: int):
+    """A `pitt stream` while it runs; its address."""
+    address = f"127.0.0.1:{port}"
     words = ["stream", "--topic", "ztf-stream", "--listen", address, "--folder", folder]
     running = subprocess.Popen([pitt(), *words], stdout=subprocess.DEVNULL, preexec_fn=node.dies_with_us)
     try:
@@ -121,6 +149,28 @@ def own_stream(tmp_path_factory):
         running.wait()
 
 
+@pytest.fixture(scope="session")
+def own_stream(tmp_path_factory):
+    """Address of a `pitt stream`."""
+    with pitt_stream(tmp_path_factory.mktemp("stream"), node.free_ports(1)[0]) as address:
+        yield address
+
+
 @pytest.fixture(params=["Apache Kafka", "pitt stream"])
-def stream(request) -> str:
-    return request.getfixturevalue("kafka" if request.param == "Apache Kafka" else "own_stream")
+def stream(request, tmp_path_factory):
+    """Address of a stream of either kind that is this test's alone: localhost:9092, as users have it, if that is free."""
+    port = 9092
+    if node.listens("127.0.0.1:9092"):
+        port = node.free_ports(1)[0]
+        warnings.warn(f"port 9092 is taken: {request.param} runs at {port}, and the promised text is changed so far", stacklevel=1)
+    folder = tmp_path_factory.mktemp("promised")
+    if request.param == "pitt stream":
+        with pitt_stream(folder, port):
+            yield f"localhost:{port}"
+        return
+    try:
+        running = node.Kafka(folder, port=port)
+    except node.Missing as why:
+        without_kafka(why)
+    with running:
+        yield f"localhost:{port}"

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import doctest
 import importlib
+import signal
+import subprocess
+import time
 
+import node
 import numpy as np
 import pyarrow as pa
 import pytest
+from broker import pitt
 
 
 @pytest.fixture
@@ -88,46 +93,110 @@ def test_errors_tell_where(archive, tmp_path):
     assert archive.query("SELECT alert_id FROM alerts", max_rows=1).truncated
 
 
-def pixels(figure) -> np.ndarray:
-    figure.canvas.draw()
-    return np.asarray(figure.canvas.buffer_rgba())[..., :3].astype(int)
-
-
-def test_plots_show_what_they_should(archive, alert):
-    import matplotlib
+def test_a_closed_archive_says_so_and_lets_a_broker_write(simulated, tmp_path):
     import pitt_broker
 
-    before = dict(matplotlib.rcParams)
-    stamps = pitt_broker.plot_stamps(alert, colorbar=True, north_up=True)
-    assert [ax.get_title().split(" ")[0] for ax in stamps.axes[:3]] == ["Science", "Template", "Difference"]
-    image = stamps.axes[0].images[0].get_array()
-    assert image.shape == (63, 63)
-    curve = pitt_broker.plot_lightcurve(alert)
-    assert curve.axes[0].yaxis_inverted() and "AB" in curve.axes[0].get_ylabel()
-    flux = pitt_broker.plot_lightcurve(archive.light_curve(alert["objectId"]), unit="flux")
-    assert "nJy" in flux.axes[0].get_ylabel() and not flux.axes[0].yaxis_inverted()
-    sky = pitt_broker.plot_sky(archive.query("SELECT ra, dec FROM alerts"))
-    for figure in (stamps, curve, flux, sky):
-        assert len(np.unique(pixels(figure).reshape(-1, 3), axis=0)) > 20, "an empty picture"
-    assert before == dict(matplotlib.rcParams), "global state changed"
-    with pytest.raises(ValueError, match="unit"):
-        pitt_broker.plot_lightcurve(alert, unit="Jy")
+    folder = tmp_path / "archive"
+    run = [pitt(), "run", "--from", simulated.folder, "--archive", folder]
+    subprocess.run(run, check=True, capture_output=True)
+    archive = pitt_broker.open(folder)
+    number = archive.query("SELECT alert_id FROM alerts LIMIT 1")["alert_id"][0].as_py()
+    archive.close()
+    with pytest.raises(pitt_broker.ArchiveError, match="was closed"):
+        archive.alert(number)
+    more = pitt_broker.simulate(survey="ztf", visits=1, alerts_per_visit=10, seed=99).write(tmp_path / "more")
+    run = [pitt(), "run", "--from", more, "--archive", folder]
+    subprocess.run(run, check=True, capture_output=True)
+    with pitt_broker.open(folder) as archive:
+        assert len(archive.query("SELECT alert_id FROM alerts")) == len(simulated.packets) + 10
 
 
-def test_a_light_curve_stands_where_it_should(alert):
-    """A point of flux 3631 Jy x 1e-8 is at magnitude 20, at its own time."""
+def test_what_a_broker_commits_meanwhile_is_found(simulated, tmp_path):
+    """An archive that was opened before reads alerts that came after."""
     import pitt_broker
 
-    points = {"mjd_tai": [60000.0], "band": ["g"], "psf_flux": [36307.8], "psf_flux_err": [363.1]}
-    ax = pitt_broker.plot_lightcurve(points).axes[0]
-    line = ax.containers[0].lines[0]
-    assert line.get_xdata()[0] == 60000.0 and abs(line.get_ydata()[0] - 20.0) < 1e-3
-    negative = {**points, "psf_flux": [-36307.8]}
-    ax = pitt_broker.plot_lightcurve(negative).axes[0]
-    assert "negative" in ax.containers[0].get_label()
+    folder = tmp_path / "archive"
+    first = pitt_broker.simulate(survey="ztf", visits=1, alerts_per_visit=10, seed=98)
+    second = pitt_broker.simulate(survey="lsst", visits=1, alerts_per_visit=10, seed=99)
+    settings = tmp_path / "pitt.toml"
+    settings.write_text("[commit]\nevery_s = 0.2\n")
+    first.write(tmp_path / "night")
+    words = [pitt(), "-c", settings, "run", "--from", tmp_path / "night", "--follow", "--archive", folder]
+    broker = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, preexec_fn=node.dies_with_us)
+    try:
+        archive = wait_for(lambda: opened(folder, 10))
+        assert archive.surveys == ["ztf"]
+        second.write(tmp_path / "night")
+        number = second.truth()["alert_id"][-1].as_py()
+        alert = wait_for(lambda: found(archive, number))
+        assert alert["diaSource"]["diaSourceId"] == number
+    finally:
+        broker.send_signal(signal.SIGINT)
+        assert broker.wait(60) == 0
 
 
-def test_doctests():
-    for name in ("pitt_broker", "pitt_broker._table", "pitt_broker._decode", "mock_stream"):
-        failed, _ = doctest.testmod(importlib.import_module(name))
-        assert failed == 0, name
+def opened(folder, alerts):
+    import pitt_broker
+
+    try:
+        archive = pitt_broker.open(folder)
+        return archive if len(archive.query("SELECT alert_id FROM alerts")) >= alerts else None
+    except pitt_broker.PittError:
+        return None
+
+
+def found(archive, number):
+    try:
+        return archive.alert(number)
+    except KeyError:
+        return None
+
+
+def wait_for(ready):
+    for _ in range(600):
+        if (thing := ready()) is not None:
+            return thing
+        time.sleep(0.1)
+    raise AssertionError("not within a minute")
+
+
+def test_times_become_times(simulated):
+    import pitt_broker
+    from astropy.time import Time
+
+    sql = "SELECT a.mjd_tai, p.received_us, a.psf_flux FROM alerts a JOIN packets p ON a.alert_id = p.alert_id LIMIT 20"
+    answer = simulated.archive.query(sql)
+    table = answer.to_table()
+    assert isinstance(table["mjd_tai"], Time) and table["mjd_tai"].scale == "tai"
+    assert np.array_equal(table["mjd_tai"].mjd, answer["mjd_tai"].to_numpy())
+    received = answer["received_us"][0].as_py()
+    assert round(table["received_us"][0].unix * 1e6) == received
+    assert np.issubdtype(answer.to_table(times=False)["mjd_tai"].dtype, np.floating)
+    nothing = pitt_broker.Table(pa.table({"peak_mjd_tai": pa.array([None, 60000.5])}))
+    assert nothing.to_table()["peak_mjd_tai"].mask.tolist() == [True, False]
+    empty = pitt_broker.Table(pa.table({"mjd_tai": pa.array([], pa.float64())}))
+    assert len(empty.to_table()["mjd_tai"]) == 0
+
+
+def test_truth_as_an_astropy_table():
+    import pitt_broker
+    from astropy import units
+
+    truth = pitt_broker.simulate(survey="ztf", visits=2, alerts_per_visit=60).truth()
+    table = truth.to_table()
+    assert table["rate"].unit == units.arcsec / units.hour and table["true_flux"].unit == units.nJy
+    assert table["redshift"].mask.sum() == truth["redshift"].null_count > 0
+
+
+#: Modules whose docstrings have examples, and how many there are at least in all.
+DOCUMENTED = ("", "._archive", "._decode", "._filters", "._plot_lightcurve", "._plot_sky", "._plot_stamps", "._simulate", "._table")
+
+
+def test_the_examples_in_the_documentation_run(simulated, monkeypatch):
+    monkeypatch.setenv("PITT_ARCHIVE", str(simulated.archive.folder))
+    attempted = 0
+    for name in ["mock_stream", *(f"pitt_broker{part}" for part in DOCUMENTED)]:
+        result = doctest.testmod(importlib.import_module(name), optionflags=doctest.ELLIPSIS)
+        assert result.failed == 0, name
+        attempted += result.attempted
+    assert attempted > 40

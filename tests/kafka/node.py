@@ -119,12 +119,13 @@ class Kafka:
     kind = "Apache Kafka"
 
     def __init__(self, folder: pathlib.Path, secure: bool = False, heap_mb: int = 512,
-                 for_speed: bool = False, extra: dict | None = None):
+                 for_speed: bool = False, extra: dict | None = None, port: int | None = None):
         self.folder = pathlib.Path(folder)
         self.folder.mkdir(parents=True, exist_ok=True)
         self.heap_mb, self.for_speed = heap_mb, for_speed
         self.jars = jars()
         plain, controller, sasl, tls = free_ports(4)
+        plain = port or plain
         self.servers = f"127.0.0.1:{plain}"
         self.sasl_servers = f"127.0.0.1:{sasl}" if secure else None
         self.tls_servers = f"127.0.0.1:{tls}" if secure else None

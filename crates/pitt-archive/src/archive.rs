@@ -14,7 +14,6 @@ use crate::answer::{ConeHit, Point, StoredPacket};
 use crate::book::Book;
 use crate::delta::{DeltaLog, Site, TableFile};
 use crate::error::ArchiveError;
-use crate::folder::SyncedFolder;
 use crate::index::{Index, Location};
 use crate::read::{self, OpenFiles};
 use crate::scan;
@@ -126,21 +125,7 @@ impl Archive {
     /// When the location is no folder or cannot be created, or a table cannot be read.
     pub fn open(location: &str, options: ArchiveOptions) -> Result<Self, ArchiveError> {
         let root = folder_of(location, options.create)?;
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(2)
-            .thread_name("pitt-archive")
-            .enable_all()
-            .build()
-            .map_err(ArchiveError::io(&root))?;
-        let store = options
-            .store
-            .clone()
-            .unwrap_or_else(|| Arc::new(SyncedFolder::default()));
-        let site = Site {
-            root: root.clone(),
-            store,
-            runtime: Arc::new(runtime),
-        };
+        let site = Site::new(&root, options.store.clone())?;
         let (lane, index) = own_index(&root, &options)?;
         let tables = if options.create && !has_tables(&root) {
             // Several processes may be the first.
@@ -191,6 +176,25 @@ impl Archive {
             *tables = newer;
         }
         self.inner.catch_up()
+    }
+
+    /// Takes in what other processes have committed since, from where this one stood; says whether that was anything.
+    ///
+    /// Cheaper than [`Archive::refresh`]: for a process that looks again and again.
+    pub fn follow(&self) -> Result<bool, ArchiveError> {
+        let versions = |tables: &BTreeMap<String, DeltaLog>| {
+            let versions = tables
+                .iter()
+                .map(|(name, log)| (name.clone(), log.version()));
+            versions.collect::<BTreeMap<_, _>>()
+        };
+        let before = versions(&self.inner.tables());
+        self.inner.update_tables()?;
+        if versions(&self.inner.tables()) == before {
+            return Ok(false);
+        }
+        self.inner.catch_up()?;
+        Ok(true)
     }
 
     /// Names of the tables.
@@ -314,7 +318,7 @@ impl Archive {
 }
 
 /// The folder a location names, canonical.
-fn folder_of(location: &str, create: bool) -> Result<PathBuf, ArchiveError> {
+pub(crate) fn folder_of(location: &str, create: bool) -> Result<PathBuf, ArchiveError> {
     let path = location.strip_prefix("file://").unwrap_or(location);
     let path = PathBuf::from(path);
     if location.contains("://") && !location.starts_with("file://") || path.is_file() {

@@ -8,6 +8,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use arrow_array::RecordBatch;
 use arrow_schema::{Schema, SchemaRef};
 use deltalake_core::kernel::engine::arrow_conversion::{TryFromArrow, TryIntoArrow};
 use deltalake_core::kernel::transaction::{
@@ -24,7 +25,9 @@ use tokio::runtime::Runtime;
 use url::Url;
 
 use crate::error::ArchiveError;
+use crate::folder::SyncedFolder;
 use crate::part::{Part, PartName};
+use crate::read;
 
 /// Commits of a table between two checkpoints of its log.
 const CHECKPOINT_EVERY: u64 = 100;
@@ -35,6 +38,26 @@ pub(crate) struct Site {
     pub(crate) root: PathBuf,
     pub(crate) store: Arc<dyn ObjectStore>,
     pub(crate) runtime: Arc<Runtime>,
+}
+
+impl Site {
+    /// The site of an archive: over the file system, synced, unless another store is given.
+    pub(crate) fn new(
+        root: &Path,
+        store: Option<Arc<dyn ObjectStore>>,
+    ) -> Result<Self, ArchiveError> {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(2)
+            .thread_name("pitt-archive")
+            .enable_all()
+            .build()
+            .map_err(ArchiveError::io(root))?;
+        Ok(Self {
+            root: root.to_owned(),
+            store: store.unwrap_or_else(|| Arc::new(SyncedFolder::default())),
+            runtime: Arc::new(runtime),
+        })
+    }
 }
 
 /// A table at the version last read or committed.
@@ -67,6 +90,14 @@ impl TableFile {
         let stats: serde_json::Value = serde_json::from_str(&self.stats).ok()?;
         let bound = |side: &str| stats.get(side)?.get(column)?.as_i64();
         Some((bound("minValues")?, bound("maxValues")?))
+    }
+
+    /// Reads top-level columns of all rows, in the order asked for.
+    pub fn read(
+        &self,
+        columns: &[&str],
+    ) -> Result<impl Iterator<Item = Result<RecordBatch, ArchiveError>> + use<>, ArchiveError> {
+        read::columns(&self.path, columns)
     }
 
     /// Smallest and largest value of a text column, when the log has them.
@@ -211,10 +242,14 @@ impl DeltaLog {
     /// Reads what others have committed since.
     pub(crate) fn update(&mut self) -> Result<(), ArchiveError> {
         let before = self.version();
+        let files = self.state.log_data().num_files();
         let update = self.state.update(self.log.as_ref(), None);
         let updated = self.site.runtime.block_on(update);
         updated.map_err(|e| log_error(&self.name, e))?;
-        if before / CHECKPOINT_EVERY != self.version() / CHECKPOINT_EVERY {
+        // A version without files (numbers that stay empty) is not seen whole by an update: it is read from the beginning.
+        let files_after = self.state.log_data().num_files();
+        let no_files = before != self.version() && files == files_after;
+        if no_files || before / CHECKPOINT_EVERY != self.version() / CHECKPOINT_EVERY {
             self.start_afresh()?;
         }
         Ok(())
@@ -260,7 +295,7 @@ impl DeltaLog {
             .block_on(commit.into_future())
             .map_err(|e| log_error(&self.name, e))?;
         self.state = done.snapshot;
-        if done.metrics.new_checkpoint_created {
+        if done.metrics.new_checkpoint_created || addition.parts.is_empty() {
             self.start_afresh()?;
         }
         Ok(done.version)

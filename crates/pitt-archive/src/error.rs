@@ -79,6 +79,25 @@ pub enum ArchiveError {
         /// Offset that must come next.
         expected: i64,
     },
+    /// Claims are to be let go that a living process may still make good.
+    #[error(
+        "partition `{partition}` is claimed by a running process, in lane {} (stop it first, or let it finish)",
+        lanes.iter().map(u32::to_string).collect::<Vec<_>>().join(", ")
+    )]
+    ClaimsHeld {
+        /// Partition of the source.
+        partition: String,
+        /// Lanes of the processes.
+        lanes: Vec<u32>,
+    },
+    /// Claims are to be let go where there are none.
+    #[error(
+        "nothing is claimed and left open in partition `{partition}` (`pitt claims list` shows where something is)"
+    )]
+    NoClaims {
+        /// Partition of the source.
+        partition: String,
+    },
     /// A stored packet does not come back as it went in.
     #[error("{path}, row {row}: packet is damaged: {detail} (run `pitt verify`)")]
     Damaged {

@@ -9,6 +9,7 @@ use arrow_array::types::{Int32Type, Int64Type};
 use arrow_array::{Array, RecordBatch};
 
 use crate::archive::{Archive, Inner};
+use crate::claims;
 use crate::delta::TableFile;
 use crate::error::ArchiveError;
 use crate::read;
@@ -71,11 +72,7 @@ impl Archive {
         limit: usize,
     ) -> Result<Vec<LoggedMatch>, ArchiveError> {
         self.inner.update_table(MATCHES)?;
-        if self.inner.update_table(PACKETS)? {
-            // Whoever reads of a match may ask for its packet next.
-            self.inner.update_tables()?;
-            self.inner.catch_up()?;
-        }
+        self.inner.learn_of_others()?;
         let mut next = seq + 1;
         loop {
             let first = next;
@@ -96,6 +93,19 @@ impl Archive {
                 return Ok(matches);
             }
         }
+    }
+
+    /// The last match number of a lane that is committed, by whichever process; 0 when there is none.
+    pub fn last_match(&self, lane: u32) -> Result<u64, ArchiveError> {
+        self.inner.learn_of_others()?;
+        self.inner.last_seq(lane)
+    }
+
+    /// The last match number of a lane that was claimed and may still be missing in the table; 0 when there is none.
+    pub fn last_claimed(&self, lane: u32) -> u64 {
+        let claimed = claims::numbers_on_disk(self.folder());
+        let own = claimed.into_iter().filter(|(of, _)| *of == lane);
+        own.map(|(_, seq)| seq).max().unwrap_or(0)
     }
 
     fn matches_in(
@@ -158,6 +168,16 @@ impl Inner {
         let before = log.version();
         log.update()?;
         Ok(log.version() != before)
+    }
+
+    /// Reads what others have committed, if they have.
+    fn learn_of_others(&self) -> Result<(), ArchiveError> {
+        if self.update_table(PACKETS)? {
+            // Whoever reads of a match may ask for its packet next.
+            self.update_tables()?;
+            self.catch_up()?;
+        }
+        Ok(())
     }
 
     /// The last match number of a lane that is committed; 0 when there is none.

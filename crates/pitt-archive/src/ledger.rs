@@ -9,9 +9,9 @@ use arrow_array::{Array, RecordBatch};
 
 use crate::archive::Archive;
 use crate::error::ArchiveError;
-use crate::read;
-use crate::tables::{MATCHES, PACKETS, POSITIONS};
-use crate::writer::{Span, spans_from_json};
+use crate::tables::{MATCHES, PACKETS};
+use crate::tally::Tally;
+use crate::writer::Span;
 
 /// Counts of one partition and night.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -138,28 +138,12 @@ impl fmt::Display for Ledger {
 impl Archive {
     /// Counts everything received from the files of `packets` and `matches`.
     pub fn ledger(&self) -> Result<Ledger, ArchiveError> {
-        let mut ledger = Ledger::default();
-        for file in self.snapshot(PACKETS)?.map(|s| s.files).unwrap_or_default() {
-            for rows in read::columns(&file.path, &COLUMNS)? {
-                ledger.count(&rows?, 0);
-            }
-            // Only the last file of a commit has them; `verify` says when they cannot be read.
-            let [spans] = read::footer(&file.path, [POSITIONS])?;
-            ledger.count_skipped(spans.and_then(|s| spans_from_json(&s)).as_ref());
-        }
-        for file in self.snapshot(MATCHES)?.map(|s| s.files).unwrap_or_default() {
-            for rows in read::columns(&file.path, &["filter", "version"])? {
-                let rows = rows?;
-                let (filter, version) = (
-                    rows.column(0).as_string::<i32>(),
-                    rows.column(1).as_string::<i32>(),
-                );
-                for i in 0..rows.num_rows() {
-                    let key = (filter.value(i).to_owned(), version.value(i).to_owned());
-                    *ledger.matched.entry(key).or_default() += 1;
-                }
+        let mut tally = Tally::default();
+        for table in [PACKETS, MATCHES] {
+            if let Some(snapshot) = self.snapshot(table)? {
+                tally.count(&snapshot)?;
             }
         }
-        Ok(ledger)
+        Ok(tally.ledger)
     }
 }

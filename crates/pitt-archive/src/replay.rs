@@ -102,6 +102,30 @@ impl Archive {
     }
 }
 
+impl Archive {
+    /// The same, files of the newest nights first and of these the newest; only files that may hold nights that are wanted, which
+    /// `wants` tells from the first and the last of a file. Within a file the order is that of receipt.
+    pub fn replay_newest(&self, wants: impl Fn(i32, i32) -> bool) -> Result<Replay, ArchiveError> {
+        let files = self.snapshot(PACKETS)?.map(|s| s.files).unwrap_or_default();
+        let number = |night: i64| i32::try_from(night).unwrap_or(0);
+        let nights = |f: TableFile| {
+            let (low, high) = f.range_i64("night")?;
+            Some((number(low), number(high), f))
+        };
+        let mut files: Vec<_> = files.into_iter().filter_map(nights).collect();
+        files.retain(|(low, high, _)| wants(*low, *high));
+        files.sort_by_key(|(_, high, f)| (*high, f.name.commit, f.name.number));
+        let files: Vec<TableFile> = files.into_iter().rev().map(|(.., f)| f).collect();
+        Ok(Replay {
+            archive: self.clone(),
+            files: files.into_iter(),
+            after: None,
+            rows: None,
+            waiting: None,
+        })
+    }
+}
+
 impl FileRows {
     fn open(file: TableFile) -> Result<Self, ArchiveError> {
         let reader = PositionedFile::open(&file.path)?;

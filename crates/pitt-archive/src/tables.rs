@@ -64,6 +64,8 @@ pub const ALERTS: &str = "alerts";
 
 /// Application id under which every commit of `packets` counts.
 pub(crate) const COMMITS: &str = "pitt:commits";
+/// Application id under which `packets` counts its versions that say nothing but which match numbers stay empty.
+pub(crate) const VOIDS: &str = "pitt:voids";
 /// Application id under which derived tables record the commit of `packets` they have followed.
 pub(crate) const DERIVED: &str = "packets";
 /// Footer key of the derived files of a commit.

@@ -6,11 +6,12 @@
 //! | file | held | by |
 //! |---|---|---|
 //! | `lanes/writers.lock` | as long as a writer is open | a writer without claims alone, writers with claims together |
-//! | `lanes/<n>.lock` | as long as the archive is open | the process whose lane that is |
+//! | `lanes/<n>.lock` | as long as the archive is open | the process whose lane that is; its session stands in it |
 //! | `lanes/turn.lock` | during a commit, and while a crashed one is completed | one process |
 //! | `claims/claims.lock` | while a claim is made | one process |
 
 use std::fs::{File, OpenOptions, TryLockError};
+use std::io::{Seek, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -94,19 +95,55 @@ impl Drop for Held {
 #[derive(Debug)]
 pub(crate) struct Lane {
     pub(crate) number: u32,
+    /// Drawn when the lane was taken; it stands in the file of the lock, and in what this process claims.
+    pub(crate) session: u64,
     _held: Held,
 }
 
 impl Lane {
     /// Takes a lane if no process has it.
     pub(crate) fn take(root: &Path, number: u32) -> Result<Option<Self>, ArchiveError> {
-        let path = root.join(LANES).join(format!("{number}.lock"));
-        let held = Held::try_alone(&path)?;
-        Ok(held.map(|held| Self {
+        let path = lane_file(root, number);
+        let Some(mut held) = Held::try_alone(&path)? else {
+            return Ok(None);
+        };
+        let session = uuid::Uuid::new_v4().as_u64_pair().0;
+        let noted = held.file.set_len(0).and_then(|()| held.file.rewind());
+        noted
+            .and_then(|()| write!(held.file, "{session:016x}"))
+            .map_err(ArchiveError::io(&path))?;
+        Ok(Some(Self {
             number,
+            session,
             _held: held,
         }))
     }
+}
+
+fn lane_file(root: &Path, number: u32) -> PathBuf {
+    root.join(LANES).join(format!("{number}.lock"))
+}
+
+/// Who has a lane now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Holder {
+    /// No process.
+    Nobody,
+    /// The process of this session, or one that publishes what it has left.
+    Session(u64),
+    /// A process that does not say which.
+    Somebody,
+}
+
+/// Who has a lane now.
+pub(crate) fn holder(root: &Path, number: u32) -> Result<Holder, ArchiveError> {
+    let path = lane_file(root, number);
+    if !path.exists() || Held::try_alone(&path)?.is_some() {
+        return Ok(Holder::Nobody);
+    }
+    let text = std::fs::read_to_string(&path).map_err(ArchiveError::io(&path))?;
+    let session = u64::from_str_radix(text.trim(), 16);
+    Ok(session.map_or(Holder::Somebody, Holder::Session))
 }
 
 /// Takes the turn to commit.
@@ -181,7 +218,12 @@ mod tests {
         let lane = Lane::take(folder.path(), 0).unwrap();
         assert!(lane.is_some() && Lane::take(folder.path(), 0).unwrap().is_none());
         assert!(Lane::take(folder.path(), 1).unwrap().is_some());
+        let session = lane.as_ref().unwrap().session;
+        let held = holder(folder.path(), 0).unwrap();
+        assert_eq!(held, Holder::Session(session));
         drop(lane);
+        assert_eq!(holder(folder.path(), 0).unwrap(), Holder::Nobody);
+        assert_eq!(holder(folder.path(), 7).unwrap(), Holder::Nobody);
         assert!(Lane::take(folder.path(), 0).unwrap().is_some());
     }
 }

@@ -1,24 +1,36 @@
-//! Packets outside an archive: bytes to tables and dicts.
+//! Packets outside an archive: bytes to dicts.
 
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
-use arrow_array::{Array, BinaryViewArray, RecordBatch};
+use arrow_array::RecordBatch;
 use bytes::Bytes;
 use pitt_alert::{
-    AlertBatch, Decoded, Decoder, Packet, SchemaStore, Selection, SurveyColumns, WriterSchema,
+    AlertBatch, Decoded, Decoder, Packet, Rejected, SchemaStore, Selection, SurveyColumns,
+    WriterSchema,
 };
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyList};
+use pyo3::pybacked::PyBackedBytes;
+use pyo3::types::PyList;
 
 use crate::dicts;
 use crate::errors::DecodeError;
-use crate::tables::Table;
 
 /// Writers' schemas of messages that name theirs by number (Confluent wire format).
 #[pyclass(frozen, from_py_object, module = "pitt_broker._native")]
 #[derive(Clone)]
-pub(crate) struct Schemas(pub(crate) SchemaStore);
+pub(crate) struct Schemas {
+    store: SchemaStore,
+    /// A decoder of the survey's own columns that was used before, with the plans it has compiled.
+    verbatim: Arc<Mutex<Option<Decoder>>>,
+}
+
+impl Schemas {
+    /// The store of the schemas given, or an empty one.
+    pub(crate) fn store(given: Option<&Self>) -> SchemaStore {
+        given.map_or_else(SchemaStore::new, |schemas| schemas.store.clone())
+    }
+}
 
 #[pymethods]
 impl Schemas {
@@ -33,68 +45,56 @@ impl Schemas {
         if let Some(registry) = registry {
             store = store.with_registry(registry);
         }
-        Ok(Self(store))
+        Ok(Self {
+            store,
+            verbatim: Arc::default(),
+        })
     }
 }
 
-/// Survey, version of the writer's schema, and rows.
-type Decoding = (String, Option<String>, Table);
-/// Index of a packet and what is wrong with it.
-type Rejection = (usize, String);
-
-/// Decodes packets to tables, one for each writer's schema: `(survey, version, table, rejected)`.
-#[pyfunction]
-#[pyo3(signature = (packets, schemas=None, stamps=false, columns=None))]
-pub(crate) fn decode(
-    py: Python<'_>,
-    packets: &Bound<'_, PyList>,
-    schemas: Option<Schemas>,
-    stamps: bool,
-    columns: Option<Vec<String>>,
-) -> PyResult<(Vec<Decoding>, Vec<Rejection>)> {
-    let packets = taken(packets)?;
-    let store = schemas.map_or_else(SchemaStore::new, |schemas| schemas.0);
-    let survey = match (columns, stamps) {
-        (Some(columns), _) => SurveyColumns::Only(columns.into_iter().collect()),
-        (None, true) => SurveyColumns::All,
-        (None, false) => SurveyColumns::AllButStamps,
-    };
-    let selection = Selection {
-        survey,
-        ..Selection::default()
-    };
-    py.detach(|| {
-        let mut decoder = Decoder::new(store);
-        decoder.select(selection);
-        let decoded = decoder.decode(&packets);
-        let rejected = rejected(&decoded);
-        let tables = decoded.batches.into_iter().map(|batch| {
-            let records = owned(&batch.records);
-            let table = Table::new(records.schema(), vec![records]);
-            (
-                batch.survey.to_string(),
-                batch.schema.version().map(str::to_owned),
-                table,
-            )
-        });
-        Ok((tables.collect(), rejected))
-    })
+/// Python's bytes as a packet: kept alive by it, not copied.
+pub(crate) fn packet(bytes: PyBackedBytes) -> Packet {
+    Packet::unplaced("bytes", Bytes::from_owner(bytes))
 }
 
 /// The alerts of one packet as dicts.
 #[pyfunction]
 #[pyo3(signature = (packet, schemas=None))]
-pub(crate) fn alerts<'py>(
-    py: Python<'py>,
-    packet: &Bound<'py, PyBytes>,
+pub(crate) fn alerts(
+    py: Python<'_>,
+    packet: PyBackedBytes,
     schemas: Option<Schemas>,
-) -> PyResult<Bound<'py, PyList>> {
-    let store = schemas.map_or_else(SchemaStore::new, |schemas| schemas.0);
-    let packet = Packet::unplaced("bytes", Bytes::copy_from_slice(packet.as_bytes()));
-    let mut decoder = verbatim(store);
+) -> PyResult<Bound<'_, PyList>> {
+    let packet = self::packet(packet);
+    let Some(schemas) = schemas else {
+        return dicts_of(py, &verbatim(SchemaStore::new()).decode(&[packet]));
+    };
+    let kept = &schemas.verbatim;
+    let taken = kept.lock().unwrap_or_else(PoisonError::into_inner).take();
+    let mut decoder = taken.unwrap_or_else(|| verbatim(schemas.store.clone()));
     let decoded = decoder.decode(&[packet]);
-    if let Some((_, reason)) = rejected(&decoded).into_iter().next() {
-        return Err(DecodeError::new_err(reason));
+    *kept.lock().unwrap_or_else(PoisonError::into_inner) = Some(decoder);
+    dicts_of(py, &decoded)
+}
+
+/// The alert of a bare datum, whose schema is told beside it.
+#[pyfunction]
+pub(crate) fn datum<'py>(
+    py: Python<'py>,
+    datum: PyBackedBytes,
+    schema: &str,
+) -> PyResult<Bound<'py, PyList>> {
+    let store = SchemaStore::new();
+    let schema = store
+        .intern(schema)
+        .map_err(|error| DecodeError::new_err(format!("schema of the message: {error}")))?;
+    let packet = self::packet(datum);
+    dicts_of(py, &verbatim(store).decode_datum(&schema, &[packet]))
+}
+
+fn dicts_of<'py>(py: Python<'py>, decoded: &Decoded) -> PyResult<Bound<'py, PyList>> {
+    if let Some(rejected) = decoded.rejected.first() {
+        return Err(DecodeError::new_err(reason(rejected)));
     }
     let list = PyList::empty(py);
     for batch in &decoded.batches {
@@ -140,35 +140,7 @@ fn own_columns(schema: &Arc<WriterSchema>, records: &RecordBatch) -> usize {
         .unwrap_or(all)
 }
 
-/// Index of the packet and what is wrong with it.
-pub(crate) fn rejected(decoded: &Decoded) -> Vec<Rejection> {
-    let told = decoded.rejected.iter().map(|rejected| {
-        let reason = rejected.reason.as_str();
-        (rejected.packet, format!("{reason}: {}", rejected.detail))
-    });
-    told.collect()
-}
-
-fn taken(packets: &Bound<'_, PyList>) -> PyResult<Vec<Packet>> {
-    let mut taken = Vec::with_capacity(packets.len());
-    for (index, packet) in packets.iter().enumerate() {
-        let bytes = packet.cast::<PyBytes>().map_err(|_| {
-            pyo3::exceptions::PyTypeError::new_err(format!(
-                "packets[{index}] is not bytes (read files with open(.., 'rb'))"
-            ))
-        })?;
-        // Copied once: Python may free its object while the lock is released.
-        let bytes = Bytes::copy_from_slice(bytes.as_bytes());
-        taken.push(Packet::unplaced("bytes", bytes));
-    }
-    Ok(taken)
-}
-
-/// Stamps are views into the packets: as columns of their own they keep only what they show.
-fn owned(records: &RecordBatch) -> RecordBatch {
-    let columns = records.columns().iter().map(|column| {
-        let views = column.as_any().downcast_ref::<BinaryViewArray>();
-        views.map_or_else(|| column.clone(), |views| Arc::new(views.gc()) as _)
-    });
-    RecordBatch::try_new(records.schema(), columns.collect()).unwrap_or_else(|_| records.clone())
+/// What is wrong with a packet.
+pub(crate) fn reason(rejected: &Rejected) -> String {
+    format!("{}: {}", rejected.reason.as_str(), rejected.detail)
 }

@@ -148,6 +148,24 @@ impl fmt::Display for FilterError {
 
 impl std::error::Error for FilterError {}
 
+impl FilterProblem {
+    /// What to do or to write instead, where there is such advice: the nearest known name, a signature, a way round.
+    pub fn suggestion(&self) -> Option<String> {
+        match self {
+            Self::UnknownColumn { suggestion, .. }
+            | Self::UnknownFunction { suggestion, .. }
+            | Self::UnknownCatalog { suggestion, .. } => suggestion.clone(),
+            Self::AmbiguousColumn { candidates, .. } => Some(candidates.join(" or ")),
+            Self::NotAllowed { instead, .. } => Some(instead.clone()),
+            Self::WrongArguments { usage, .. } => Some(usage.clone()),
+            Self::WrongType { advice, .. } => Some(advice.clone()),
+            Self::TooLarge { advice, .. } => Some((*advice).to_owned()),
+            Self::DivisionByZero => Some("compare without dividing".to_owned()),
+            Self::Syntax { .. } | Self::Header { .. } | Self::Planning { .. } => None,
+        }
+    }
+}
+
 impl FilterError {
     /// The error with the line it is about and a mark under the place, for terminals and editors.
     pub fn report(&self) -> String {

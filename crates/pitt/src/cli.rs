@@ -50,6 +50,8 @@ pub enum Command {
     Demo(Demo),
     /// Run the broker: read alerts, filter them, archive them
     Run(Run),
+    /// Serve an archive over HTTP: API, SQL, Virtual Observatory
+    Serve(Serve),
     /// Fetch nights of ZTF's public archive
     Download(Download),
     /// Show how running brokers are: inputs, rates, lag, what is wrong
@@ -74,6 +76,9 @@ pub enum Command {
     /// What could not be read, and reading it again
     #[command(subcommand)]
     Quarantine(Quarantine),
+    /// What processes that died have claimed and nobody stores
+    #[command(subcommand)]
+    Claims(Claims),
     /// Write made-up ZTF and LSST packets to a folder
     Simulate(Simulate),
     /// Serve alerts as a Kafka-compatible stream, with nothing to install
@@ -101,7 +106,7 @@ pub const USUAL_SEED: u64 = 1;
 /// `pitt demo`
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  \
-    pitt demo                          about a minute, into ./pitt-data\n  \
+    pitt demo                          two minutes to watch, into ./pitt-data\n  \
     pitt demo --alerts 200000 --speed 0   as fast as this machine can\n\n\
     Ctrl-C stops cleanly; running it again goes on from there.")]
 pub struct Demo {
@@ -111,9 +116,15 @@ pub struct Demo {
     /// Which sky: the same seed gives the same night, byte for byte
     #[arg(long, default_value_t = USUAL_SEED)]
     pub seed: u64,
-    /// Alerts per second; 0 for as fast as possible
-    #[arg(long, default_value_t = 400.0, value_name = "RATE")]
-    pub speed: f64,
+    /// Alerts per second, 0 for as fast as possible [default: 200 on a terminal, else 0]
+    #[arg(long, value_name = "RATE")]
+    pub speed: Option<f64>,
+    /// End when the night is over, also on a terminal
+    #[arg(long)]
+    pub once: bool,
+    /// Do not open the pages in a browser
+    #[arg(long)]
+    pub no_open: bool,
 }
 
 /// `pitt run`
@@ -151,6 +162,20 @@ pub struct Run {
     /// Print the counts as JSON at the end
     #[arg(long)]
     pub json: bool,
+}
+
+/// `pitt serve`
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  \
+    pitt serve                             ./pitt-data at http://127.0.0.1:8080\n  \
+    pitt serve --listen 127.0.0.1:9000     elsewhere\n  \
+    curl http://127.0.0.1:8080/api/v1/     what there is\n\n\
+    For an archive that no broker writes; `pitt run` serves the same by itself. What other processes commit is\n\
+    seen within a second or two. Ctrl-C ends it.")]
+pub struct Serve {
+    /// Address and port [default: `http.listen` of the settings]
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    pub listen: Option<String>,
 }
 
 /// `pitt download`
@@ -459,6 +484,47 @@ pub struct QuarantineRetry {
     #[arg(long, value_name = "DIR")]
     pub schemas: Option<PathBuf>,
     /// Print the counts as JSON at the end
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `pitt claims`
+#[derive(Debug, Subcommand)]
+pub enum Claims {
+    /// List partitions of which something is claimed and not stored
+    List(ClaimsList),
+    /// Let go of the claims of a partition that will not be read again
+    Release(ClaimsRelease),
+}
+
+/// `pitt claims list`
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  pitt claims list\n\n\
+    A broker says what it takes before it stores it. If it dies in between, whoever reads the same input again stores it,\n\
+    so nothing is to be done as long as the input is still read. `pitt claims release` is for inputs that are gone.")]
+pub struct ClaimsList {
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `pitt claims release`
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  \
+    pitt claims release kafka:ztf/ztf_20260101_programid1/0\n  \
+    pitt claims release kafka:ztf/ztf_20260101_programid1/0 --json\n\n\
+    For a partition whose input was removed, or whose topic has expired. The numbers of its matches stay empty, so that the\n\
+    matches behind them are published; its alerts may be stored from elsewhere afterwards. The output is asked how far it has\n\
+    published: a match that is out already is not published again when its alert comes another way.\n\
+    Refused while a process that claimed still runs.")]
+pub struct ClaimsRelease {
+    /// Partition, as `pitt claims list` names it
+    #[arg(value_name = "PARTITION")]
+    pub partition: String,
+    /// Do not ask the output how far it has published: go by the archive's own note, which may lack the last second
+    #[arg(long)]
+    pub offline: bool,
+    /// Print JSON
     #[arg(long)]
     pub json: bool,
 }

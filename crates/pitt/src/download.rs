@@ -177,7 +177,7 @@ impl Plan {
         let nights = nights
             .keeping(keep)
             .with_largest(settings.source.max_file_mb << 20);
-        let counters = Arc::new(Counters::new(0));
+        let counters = Arc::new(Counters::default());
         let display = nights.display();
         let begin = Instant::now();
         let source = |outlet: &mut dyn crate::source::Outlet| Ok(nights.run(outlet)?);

@@ -21,6 +21,7 @@ pub mod download;
 pub mod feed;
 pub mod filters;
 pub mod http;
+pub mod kept;
 pub mod pipeline;
 pub mod plot;
 pub mod publish;
@@ -29,6 +30,7 @@ pub mod source;
 pub mod stored;
 pub mod suggest;
 pub mod telemetry;
+pub mod trial;
 
 /// Sends log lines to stderr: warnings and errors, more with `-v`; `PITT_LOG` chooses otherwise (`PITT_LOG=pitt=debug`).
 pub fn log_to_stderr(verbose: u8) {

@@ -5,6 +5,11 @@ use std::process::ExitCode;
 use clap::Parser;
 use pitt::cli::Cli;
 
+/// Batches are made by one thread and freed by another; see docs/decisions/0011-jemalloc.md.
+#[cfg(not(target_env = "msvc"))]
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 fn main() -> ExitCode {
     let cli = Cli::parse();
     pitt::log_to_stderr(cli.global.verbose);

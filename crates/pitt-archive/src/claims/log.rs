@@ -172,6 +172,15 @@ impl ClaimLog {
         self.replace(turn, &kept)
     }
 
+    /// Writes other records in place of all, in a file of the next generation.
+    pub(super) fn rewrite(&mut self, turn: &Turn, records: &[Record]) -> Result<(), ArchiveError> {
+        let bytes: Vec<u8> = records
+            .iter()
+            .flat_map(|record| framed(&record.to_bytes()))
+            .collect();
+        self.replace(turn, &bytes)
+    }
+
     fn replace(&mut self, _turn: &Turn, records: &[u8]) -> Result<(), ArchiveError> {
         // Not one more than the last: were the file deleted by hand, an old generation would come again.
         let generation = uuid::Uuid::new_v4().as_u64_pair().0;

@@ -13,6 +13,7 @@
 
 mod log;
 mod record;
+mod release;
 
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
@@ -21,6 +22,8 @@ use std::sync::Arc;
 use crate::error::ArchiveError;
 use log::{ClaimLog, News};
 pub(crate) use record::{ClaimedAlert, ClaimedMatch, ClaimedSpan, Place, Record};
+pub use release::{ClaimBook, ClaimedPartition, ReleasedClaims};
+pub(crate) use release::{complete, is_unfinished};
 
 /// Bytes of the log below which nothing is dropped from it.
 const SHORTEN_BYTES: u64 = 64 << 10;
@@ -69,11 +72,12 @@ pub(crate) struct NumberedClaim {
 pub(crate) struct ClaimTurn(log::Turn);
 
 impl Claims {
-    /// The claims of an archive, for a new writer; nothing is read yet.
-    pub(crate) fn new(root: &Path) -> Self {
+    /// The claims of an archive, for a new writer of a process's session; nothing is read yet.
+    pub(crate) fn new(root: &Path, session: Option<u64>) -> Self {
+        let (drawn, own) = uuid::Uuid::new_v4().as_u64_pair();
         Self {
             log: ClaimLog::new(root),
-            writer: uuid::Uuid::new_v4().as_u128(),
+            writer: u128::from(session.unwrap_or(drawn)) << 64 | u128::from(own),
             owners: HashMap::new(),
             alerts: HashMap::new(),
             matches: HashMap::new(),
@@ -128,12 +132,23 @@ impl Claims {
             self.take_matches(&record);
         }
         for alert in record.alerts {
-            let first = FirstPlace {
-                place: alert.place,
-                size: alert.size,
-                hash: alert.hash,
-            };
-            self.alerts.insert((alert.survey, alert.alert_id), first);
+            self.take_alert(alert);
+        }
+    }
+
+    fn take_alert(&mut self, alert: ClaimedAlert) {
+        let place = alert.place.clone();
+        let first = FirstPlace {
+            place: alert.place,
+            size: alert.size,
+            hash: alert.hash,
+        };
+        let before = self.alerts.insert((alert.survey, alert.alert_id), first);
+        // One that was let go and comes again keeps the numbers that are published.
+        if let Some(before) = before.filter(|before| before.place.is_released())
+            && let Some(numbered) = self.matches.remove(&before.place)
+        {
+            self.matches.entry(place).or_default().extend(numbered);
         }
     }
 
@@ -176,9 +191,13 @@ impl Claims {
         self.alerts.get(key)
     }
 
-    /// The matches that another writer numbered for the alert of a place.
-    pub(crate) fn matches_at(&self, place: &Place) -> &[NumberedClaim] {
-        self.matches.get(place).map_or(&[], Vec::as_slice)
+    /// The matches that were numbered for an alert before: by another writer at this place, or wherever its claim was
+    /// let go after they had been published.
+    pub(crate) fn matches_of(&self, key: &(Arc<str>, i64), place: &Place) -> &[NumberedClaim] {
+        let first = self.alerts.get(key).map(|first| &first.place);
+        let released = first.filter(|first| first.is_released());
+        let numbered = self.matches.get(released.unwrap_or(place));
+        numbered.map_or(&[], Vec::as_slice)
     }
 
     /// Last number claimed in a lane.
@@ -254,6 +273,7 @@ fn wanted(records: &[Record], ends: &HashMap<Arc<str>, i64>) -> Vec<bool> {
             let last = owned.remove(&span.partition);
             *wanted |= last || live(&span);
         }
+        *wanted |= record.is_released() || record.lets_go();
     }
     wanted
 }
@@ -267,6 +287,11 @@ pub(crate) fn numbers_on_disk(root: &Path) -> HashSet<(u32, u64)> {
             .map(move |(seq, _)| (lane, seq))
     };
     log::peek(root).into_iter().flat_map(numbers).collect()
+}
+
+/// Whether claims were let go whose matches had been published: their numbers are kept for when the alerts come again.
+pub(crate) fn any_released(root: &Path) -> bool {
+    log::peek(root).iter().any(Record::is_released)
 }
 
 /// Positions that claims on disk speak of.

@@ -3,6 +3,15 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+/// Stands for the alert of a match whose claim was let go, while its number is not yet recorded as empty.
+pub(crate) const LET_GO: u32 = u32::MAX;
+/// ... and when it is.
+pub(crate) const VOID: u32 = u32::MAX - 1;
+
+/// Beginning of the place of an alert whose claim was let go after matches of it had been published: no partition of
+/// a source has such a name. Whoever brings the alert again stores it with these matches.
+const RELEASED: &str = "released:";
+
 /// What one append claims.
 ///
 /// Numbers are little-endian; texts stand once each in a list, and are named by their place in it.
@@ -15,6 +24,9 @@ use std::sync::Arc;
 /// | spans: how many; partition, from, next of each | 4; 4, 8, 8 |
 /// | alerts: how many; survey, id, partition, offset, record, size and XXH3-128 of the packet of each | 4; 4, 8, 4, 8, 4, 8, 16 |
 /// | matches: how many; alert, filter, version of each, in order of number | 4; 4, 4, 4 |
+///
+/// The upper half of `writer` is the session of its process ([`crate::turns::Lane`]). A claim that was let go has left a record
+/// without it: matches of no alert, and alerts at places where nothing is read (`released:..`).
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Record {
     /// Identity of the writer, drawn when it was opened.
@@ -49,6 +61,21 @@ pub(crate) struct Place {
     pub(crate) record: u32,
 }
 
+impl Place {
+    /// The place of an alert whose claim is let go.
+    pub(crate) fn released(&self) -> Self {
+        Self {
+            partition: format!("{RELEASED}{}", self.partition).into(),
+            ..*self
+        }
+    }
+
+    /// Whether it is such a place.
+    pub(crate) fn is_released(&self) -> bool {
+        self.partition.starts_with(RELEASED)
+    }
+}
+
 /// An alert that is stored from one place.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct ClaimedAlert {
@@ -63,7 +90,7 @@ pub(crate) struct ClaimedAlert {
 /// A match of one of the record's alerts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct ClaimedMatch {
-    /// Which of the alerts.
+    /// Which of the alerts; [`LET_GO`] or [`VOID`] for none any more.
     pub(crate) alert: u32,
     pub(crate) filter: Arc<str>,
     pub(crate) version: Arc<str>,
@@ -92,6 +119,21 @@ fn count(bytes: &mut Vec<u8>, count: usize) {
 }
 
 impl Record {
+    /// The numbers of its matches: which of them, and number.
+    pub(crate) fn numbers(&self) -> impl Iterator<Item = (&ClaimedMatch, u64)> {
+        self.matches.iter().zip(self.first_seq..)
+    }
+
+    /// Whether it speaks of alerts whose claims were let go.
+    pub(crate) fn is_released(&self) -> bool {
+        self.alerts.iter().any(|alert| alert.place.is_released())
+    }
+
+    /// Whether it has numbers that are still to be recorded as empty.
+    pub(crate) fn lets_go(&self) -> bool {
+        self.matches.iter().any(|found| found.alert == LET_GO)
+    }
+
     /// The record as bytes.
     pub(crate) fn to_bytes(&self) -> Vec<u8> {
         let mut texts = Texts::default();
@@ -174,7 +216,7 @@ impl Record {
                 version: text(bytes.u32()?)?,
             });
         }
-        let known = |m: &ClaimedMatch| (m.alert as usize) < record.alerts.len();
+        let known = |m: &ClaimedMatch| m.alert >= VOID || (m.alert as usize) < record.alerts.len();
         let whole = bytes.0.is_empty() && record.matches.iter().all(known);
         whole.then_some(record)
     }
@@ -255,6 +297,10 @@ pub(super) mod tests {
         for end in 0..bytes.len() {
             assert_eq!(Record::from_bytes(&bytes[..end]), None, "{end}");
         }
+        // Claims that were let go leave matches of no alert.
+        let mut let_go = some(1, 5);
+        (let_go.matches[0].alert, let_go.matches[1].alert) = (LET_GO, VOID);
+        assert_eq!(Record::from_bytes(&let_go.to_bytes()), Some(let_go));
         let empty = Record::default();
         assert_eq!(Record::from_bytes(&empty.to_bytes()), Some(empty));
     }

@@ -12,7 +12,7 @@ use crate::archive::{Archive, TableSnapshot};
 use crate::error::ArchiveError;
 use crate::part::{Part, PartName};
 use crate::recover::{self, Manifest};
-use crate::tables::{COMMITS, PACKETS, SCHEMAS};
+use crate::tables::{COMMITS, PACKETS, SCHEMAS, VOIDS};
 use crate::writer::{Span, table};
 
 /// The tables as their logs have them.
@@ -22,17 +22,18 @@ pub(super) struct Listing {
     pub(super) commits: u64,
     /// Commits of `packets` there are; one more than `commits` while another process is at it.
     pub(super) committed: u64,
+    /// Versions of `packets` without rows: they say which match numbers stay empty.
+    voids: u64,
     manifests: BTreeMap<u64, Result<Manifest, String>>,
 }
 
 impl Listing {
     pub(super) fn read(archive: &Archive) -> Result<Self, ArchiveError> {
-        let committed = {
+        let [committed, voids] = {
             let tables = archive.inner.tables();
-            table(&tables, PACKETS)?
-                .txn(COMMITS)?
-                .unwrap_or(0)
-                .unsigned_abs()
+            let packets = table(&tables, PACKETS)?;
+            let [commits, voids] = [packets.txn(COMMITS)?, packets.txn(VOIDS)?];
+            [commits, voids].map(|count| count.unwrap_or(0).unsigned_abs())
         };
         let mut tables = BTreeMap::new();
         for name in archive.tables() {
@@ -56,6 +57,7 @@ impl Listing {
             tables,
             commits: committed,
             committed,
+            voids,
             manifests,
         };
         let busy = archive.has_writer();
@@ -102,7 +104,7 @@ pub(super) fn check_log(listing: &Listing) -> Check {
     for (name, table) in &listing.tables {
         let commits: BTreeSet<u64> = table.files.iter().map(|f| f.name.commit).collect();
         let expected = match name.as_str() {
-            PACKETS => listing.committed,
+            PACKETS => listing.committed + listing.voids,
             SCHEMAS => table.files.len() as u64,
             _ => commits.len() as u64,
         };

@@ -10,7 +10,8 @@ use super::matched::{self, MatchRow};
 use super::{Decision, Match, NumberedMatch, Open, Span, Writer, now_us};
 use crate::archive::Inner;
 use crate::claims::{
-    ClaimTurn, ClaimedAlert, ClaimedMatch, ClaimedSpan, Claims, Place, Record, spans_on_disk,
+    ClaimTurn, ClaimedAlert, ClaimedMatch, ClaimedSpan, Claims, Place, Record, any_released,
+    spans_on_disk,
 };
 use crate::error::ArchiveError;
 use crate::journal::{self, Common, Entry, Outcome, Source};
@@ -37,8 +38,9 @@ pub(super) struct Beside {
 impl Beside {
     /// Claims for a writer that opens, when it wants them or when there are some that must come out as they were claimed.
     pub(super) fn open(inner: &Inner, seen: u64) -> Result<Option<Self>, ArchiveError> {
-        let mut wanted = inner.options.claims;
-        for span in spans_on_disk(&inner.site.root) {
+        let root = &inner.site.root;
+        let mut wanted = inner.options.claims || any_released(root);
+        for span in spans_on_disk(root) {
             let next = table(&inner.tables(), PACKETS)?.txn(&span.partition)?;
             wanted = wanted || span.next > next.unwrap_or(0);
             if wanted {
@@ -46,7 +48,7 @@ impl Beside {
             }
         }
         Ok(wanted.then(|| Self {
-            claims: Claims::new(&inner.site.root),
+            claims: Claims::new(root, inner.lane.as_ref().map(|lane| lane.session)),
             stood: HashMap::new(),
             seen,
             begun: false,
@@ -142,15 +144,13 @@ impl Writer {
         let mut record = Record::default();
         let fresh = mark_claimed(&mut entries, &beside.claims, packets, decoded, &mut record);
         let mut rows = Vec::new();
-        for (at, entry) in entries.iter().enumerate() {
-            if entry.outcome == Outcome::Stored && !fresh.contains_key(&at) {
-                rows.extend(claimed_rows(entry, &beside.claims, packets, decoded));
-            }
+        for entry in entries.iter().filter(|e| e.outcome == Outcome::Stored) {
+            rows.extend(claimed_rows(entry, &beside.claims, packets, decoded));
         }
         let redone: Vec<Place> = rows.iter().map(|(place, _)| place.clone()).collect();
         let mut rows: Vec<MatchRow> = rows.into_iter().map(|(_, row)| row).collect();
         self.last_seq = self.last_seq.max(beside.claims.last_seq(self.lane));
-        let numbered = self.number_fresh(&fresh, &entries, decoded, matches, &mut record);
+        let numbered = self.number_fresh((&fresh, &rows), &entries, decoded, matches, &mut record);
         rows.extend(numbered.iter().map(|n| super::row_of(n, matches)));
         for packet in packets {
             let partition = &packet.position.partition;
@@ -177,39 +177,35 @@ impl Writer {
         })
     }
 
+    /// Numbers the matches of alerts that nobody had, but those of `before`, which have theirs; notes them in the record.
     fn number_fresh(
         &mut self,
-        fresh: &HashMap<usize, u32>,
+        (fresh, before): (&HashMap<usize, u32>, &[MatchRow]),
         entries: &[Entry],
         decoded: &Decoded,
         matches: &[Match],
         record: &mut Record,
     ) -> Vec<NumberedMatch> {
+        let before: HashSet<(usize, usize, &str)> = before
+            .iter()
+            .map(|row| (row.batch, row.row, &*row.taken.filter))
+            .collect();
+        let mut taken = matched::taken(matches, entries, decoded);
+        taken.retain(|taken| {
+            let filter = &*matches[taken.given].filter;
+            fresh.contains_key(&taken.entry) && !before.contains(&(taken.batch, taken.row, filter))
+        });
+        record
+            .matches
+            .extend(taken.iter().map(|taken| ClaimedMatch {
+                alert: fresh[&taken.entry],
+                filter: matches[taken.given].filter.clone(),
+                version: matches[taken.given].version.clone(),
+            }));
         record.lane = self.lane;
         record.first_seq = self.last_seq + 1;
         record.matched_us = now_us();
-        let mut numbered = Vec::new();
-        for taken in matched::taken(matches, entries, decoded) {
-            let Some(alert) = fresh.get(&taken.entry) else {
-                continue;
-            };
-            record.matches.push(ClaimedMatch {
-                alert: *alert,
-                filter: matches[taken.given].filter.clone(),
-                version: matches[taken.given].version.clone(),
-            });
-            self.last_seq += 1;
-            numbered.push(NumberedMatch {
-                lane: self.lane,
-                seq: self.last_seq,
-                filter: taken.given,
-                packet: entries[taken.entry].packet,
-                batch: taken.batch,
-                row: taken.row,
-                matched_us: record.matched_us,
-            });
-        }
-        numbered
+        self.number(&taken, entries, record.matched_us)
     }
 
     /// Reads what others have committed.
@@ -412,8 +408,8 @@ fn mark_claimed(
         let place = place_of(entry, packets);
         let bytes = &packets[entry.packet].bytes;
         let (size, hash) = (bytes.len() as u64, xxhash_rust::xxh3::xxh3_128(bytes));
-        let first = claims.first_place(&key).map(|f| (&f.place, f.size, f.hash));
-        let first = first.or_else(|| {
+        let first = claims.first_place(&key).filter(|f| !f.place.is_released());
+        let first = first.map(|f| (&f.place, f.size, f.hash)).or_else(|| {
             let first = &record.alerts[*own.get(&key)? as usize];
             Some((&first.place, first.size, first.hash))
         });
@@ -455,7 +451,8 @@ fn claimed_rows(
         return Vec::new();
     };
     let place = place_of(entry, packets);
-    let numbered = claims.matches_at(&place).iter().map(|found| {
+    let key = (alerts.survey.clone(), alert_id);
+    let numbered = claims.matches_of(&key, &place).iter().map(|found| {
         let taken = Match {
             survey: alerts.survey.clone(),
             alert_id,

@@ -23,7 +23,7 @@ use pitt_alert::{Decoded, Packet};
 use xxhash_rust::xxh3::xxh3_128;
 
 use crate::archive::{Archive, Inner};
-use crate::claims::Place;
+use crate::claims::{self, Place};
 use crate::error::ArchiveError;
 use crate::journal::{self, Common, Entry, JournalBuilder, Outcome, Source};
 use crate::recover;
@@ -32,7 +32,7 @@ use crate::tables::PACKETS;
 use crate::turns::{self, Writers};
 use claimed::Beside;
 use derived::Derived;
-use matched::MatchRow;
+use matched::{MatchRow, Taken};
 
 /// Bytes of packets gathered before they go to the Parquet writer.
 const GATHER_BYTES: usize = 16 << 20;
@@ -164,6 +164,9 @@ impl Writer {
             let _turn = turns::turn(root)?;
             inner.update_tables()?;
             recover::remove_leftovers(inner, writers.alone)?;
+            if claims::is_unfinished(root) {
+                claims::complete(table_mut(&mut inner.tables(), PACKETS)?, root)?;
+            }
             recover::complete(inner)?
         };
         if inner.options.claims && writers.alone {
@@ -268,7 +271,8 @@ impl Writer {
     ) -> Result<Decision, ArchiveError> {
         let mut entries = journal::entries(packets, decoded);
         self.mark_pending(&mut entries, packets, decoded)?;
-        let numbered = self.number(matches, &entries, decoded);
+        let taken = matched::taken(matches, &entries, decoded);
+        let numbered = self.number(&taken, &entries, now_us());
         Ok(Decision {
             rows: numbered.iter().map(|n| row_of(n, matches)).collect(),
             entries,
@@ -347,28 +351,25 @@ impl Writer {
         Ok(report)
     }
 
-    /// Numbers the matches of alerts that are stored.
+    /// Gives matches the next numbers of the lane.
     fn number(
         &mut self,
-        matches: &[Match],
+        taken: &[Taken],
         entries: &[Entry],
-        decoded: &Decoded,
+        matched_us: i64,
     ) -> Vec<NumberedMatch> {
-        let matched_us = now_us();
-        let mut numbered = Vec::new();
-        for taken in matched::taken(matches, entries, decoded) {
-            self.last_seq += 1;
-            numbered.push(NumberedMatch {
-                lane: self.lane,
-                seq: self.last_seq,
-                filter: taken.given,
-                packet: entries[taken.entry].packet,
-                batch: taken.batch,
-                row: taken.row,
-                matched_us,
-            });
-        }
-        numbered
+        let first = self.last_seq + 1;
+        self.last_seq += taken.len() as u64;
+        let numbered = taken.iter().zip(first..).map(|(taken, seq)| NumberedMatch {
+            lane: self.lane,
+            seq,
+            filter: taken.given,
+            packet: entries[taken.entry].packet,
+            batch: taken.batch,
+            row: taken.row,
+            matched_us,
+        });
+        numbered.collect()
     }
 
     /// Marks entries whose alert is stored already.

@@ -19,5 +19,6 @@ mod journey;
 mod night;
 mod numbers;
 mod real;
+mod release;
 mod tiny;
 mod tools;

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use rdkafka::client::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
-use rdkafka::error::KafkaError as Error;
+use rdkafka::error::{KafkaError as Error, RDKafkaErrorCode as Code};
 use rdkafka::{Message, Offset, TopicPartitionList};
 
 use super::Cursor;
@@ -42,6 +42,20 @@ pub(super) enum LookupError {
     Unfinished(String),
     #[error("the cursor in `{topic}` was not read to its end within {patience:?}")]
     Slow { topic: String, patience: Duration },
+}
+
+impl LookupError {
+    /// Whether the topic of cursors is not there.
+    pub(super) fn is_no_topic(&self) -> bool {
+        let Self::Kafka(_, error) = self else {
+            return false;
+        };
+        let code = error.rdkafka_error_code();
+        matches!(
+            code,
+            Some(Code::UnknownTopicOrPartition | Code::UnknownTopic | Code::UnknownPartition)
+        )
+    }
 }
 
 /// The last committed cursor of this publisher. To be asked when no transaction of its own is open.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use rdkafka::ClientConfig;
 
 use super::connection::Connection;
-use super::{Connect, Failure, TopicShape};
+use super::{Connect, Cursor, Failure, TopicShape, lookup};
 use crate::access::Access;
 use crate::error::KafkaError;
 
@@ -61,6 +61,17 @@ impl Output {
     pub fn check(&self) -> Result<(), KafkaError> {
         self.access.check()?;
         self.producer_config().map(drop)
+    }
+
+    /// How far this publisher has published, by the record of its cursor; `None` when there is none.
+    ///
+    /// # Errors
+    /// Why the cluster does not say.
+    pub fn cursor(&self) -> Result<Option<Cursor>, String> {
+        match lookup::cursor(self) {
+            Err(error) if error.is_no_topic() => Ok(None),
+            found => found.map_err(|error| error.to_string()),
+        }
     }
 
     pub(super) fn producer_config(&self) -> Result<ClientConfig, KafkaError> {

@@ -5,10 +5,11 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 
 use datafusion::arrow::array::{Array, AsArray, RecordBatch, RecordBatchOptions, UInt32Array};
 use datafusion::arrow::compute::take_record_batch;
-use datafusion::arrow::datatypes::{Field, Int64Type, Schema, SchemaRef};
+use datafusion::arrow::datatypes::{DataType, Field, Int64Type, Schema, SchemaRef};
 use datafusion::common::DFSchema;
 use datafusion::execution::session_state::SessionState;
 use datafusion::prelude::{SessionConfig, SessionContext};
+use datafusion::sql::sqlparser::ast::Expr;
 
 use super::Filter;
 use super::columns::Surveys;
@@ -258,7 +259,12 @@ impl FilterSet {
             let (expr, inputs) = compact(expr)?;
             let batch = evaluation.flat_batch(&plan.flat, &inputs)?;
             let array = expr.evaluate(&batch)?.into_array(taken.num_rows())?;
-            fields.push(Field::new(&column.name, array.data_type().clone(), true));
+            fields.push(output_field(
+                column,
+                array.data_type(),
+                plan,
+                &taken.schema(),
+            ));
             arrays.push(array);
         }
         let options = RecordBatchOptions::new().with_row_count(Some(taken.num_rows()));
@@ -298,6 +304,11 @@ impl FilterSet {
         if self.disabled[filter].set(why).is_ok() {
             tracing::error!("{told}");
         }
+    }
+
+    /// Leaves a filter off that was switched off before this set was made; nothing is said.
+    pub fn keep_off(&self, filter: usize, why: Disabled) {
+        let _ = self.disabled[filter].set(why);
     }
 
     /// The plan for a schema: compiled on first sight, then looked up.
@@ -348,6 +359,30 @@ impl FilterSet {
         let equal = same.or_else(|| of_survey.iter().find(|(known, _)| known == schema));
         equal.map(|(_, plan)| Arc::clone(plan))
     }
+}
+
+/// An output column; one that is a column of the alerts keeps its unit and description.
+fn output_field(
+    column: &OutputColumn,
+    data_type: &DataType,
+    plan: &Plan,
+    schema: &Schema,
+) -> Field {
+    let field = Field::new(&column.name, data_type.clone(), true);
+    let Expr::Identifier(name) = &column.expr else {
+        return field;
+    };
+    let slot = plan.flat.index_of(&name.value).ok();
+    let place = slot.and_then(|slot| plan.columns.get(slot)?.place.as_ref());
+    let (mut fields, mut metadata) = (schema.fields(), None);
+    for at in place.into_iter().flatten() {
+        let Some(found) = fields.get(*at) else { break };
+        metadata = Some(found.metadata().clone());
+        if let DataType::Struct(inner) = found.data_type() {
+            fields = inner;
+        }
+    }
+    field.with_metadata(metadata.unwrap_or_default())
 }
 
 /// A session that plans single expressions: names keep their case.

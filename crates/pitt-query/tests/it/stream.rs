@@ -218,6 +218,10 @@ fn output_columns_come_as_written() {
             for verdict in set.evaluate(&batch.survey, &batch.records) {
                 let output = set.output(&verdict, &batch.survey, &batch.records).unwrap();
                 assert_eq!(output.num_rows(), verdict.rows.len());
+                // A column of the alerts keeps what it says of itself.
+                if let Ok(ra) = output.schema().field_with_name("ra") {
+                    assert_eq!(ra.metadata()["unit"], "deg");
+                }
                 let names: Vec<String> = output
                     .schema()
                     .fields()

@@ -14,22 +14,22 @@ use pitt_alert::SchemaStore;
 use pitt_archive::{Archive, ArchiveOptions, Writer};
 use pitt_query::{Catalogs, Filter, FilterSet, Surveys};
 
-pub(crate) use store::alert_id;
 pub use store::{ArchiveStore, NoStore};
 pub use switches::{OffList, SwitchedOff};
 pub use work::DecodeAndFilter;
 
 use crate::config::Settings;
-use crate::filters::{self, Refused};
-use crate::pipeline::{self, BatchLimits, Counters, Stop, Worker};
-use crate::publish::Publishing;
+use crate::filters::{self, FilterDesk, Refused};
+use crate::pipeline::{self, BatchLimits, Counters, Stop, Terms, Worker};
+use crate::publish::{MatchListener, Publishing};
 use crate::source::{Outlet, Positions, SourceError, SourceReport};
 
 /// An open archive with its one writer, and compiled filters.
 pub struct Broker {
     archive: Archive,
     writer: Writer,
-    filters: Arc<FilterSet>,
+    filters: Arc<FilterDesk>,
+    listeners: Vec<Box<dyn MatchListener>>,
     schemas: SchemaStore,
     limits: BatchLimits,
     workers: usize,
@@ -44,11 +44,10 @@ impl Broker {
     pub fn open(settings: &Settings, filters: Vec<Filter>) -> Result<Self> {
         let archive = open_archive(settings, true)?;
         let writer = archive.writer()?;
-        let catalogs = crate::catalogs::load(archive.folder())?;
-        let filters = compile(filters, &filters::known_surveys()?, &catalogs)?;
-        OffList::of(archive.folder()).apply(&filters, |partition| {
-            Ok(archive.committed_offset(partition)?)
-        })?;
+        let schemas = schemas(settings, Some(archive.folder()))?;
+        let failed = OffList::of(archive.folder())
+            .committed(|partition| Ok(archive.committed_offset(partition)?))?;
+        let filters = FilterDesk::open(archive.folder(), filters, schemas.clone(), &failed)?;
         let workers = match settings.pipeline.workers {
             0 => {
                 std::thread::available_parallelism()
@@ -59,10 +58,11 @@ impl Broker {
             chosen => chosen,
         };
         Ok(Self {
-            schemas: schemas(settings, Some(archive.folder()))?,
+            schemas,
             archive,
             writer,
             filters: Arc::new(filters),
+            listeners: vec![],
             limits: BatchLimits::from(&settings.pipeline),
             workers,
             settings: settings.clone(),
@@ -79,9 +79,14 @@ impl Broker {
         self.archive.folder().join("sources")
     }
 
-    /// The filters.
-    pub fn filters(&self) -> &Arc<FilterSet> {
+    /// The filters, and how to change them.
+    pub fn filters(&self) -> &Arc<FilterDesk> {
         &self.filters
+    }
+
+    /// Tells somebody of matches once the archive has them.
+    pub fn hear(&mut self, listener: Box<dyn MatchListener>) {
+        self.listeners.push(listener);
     }
 
     /// The schemas at hand.
@@ -89,13 +94,14 @@ impl Broker {
         &self.schemas
     }
 
-    /// Names of the filters.
+    /// Names of the filters at work.
     pub fn filter_names(&self) -> Vec<String> {
-        self.filters
-            .filters()
+        let roster = self.filters.at_work().now();
+        let names = roster
+            .members()
             .iter()
-            .map(|filter| filter.name().to_owned())
-            .collect()
+            .map(|member| member.name.to_string());
+        names.collect()
     }
 
     /// Where the archive stands in each partition.
@@ -119,10 +125,11 @@ impl Broker {
         stop: &Stop,
         observe: impl FnMut(&Counters),
     ) -> Result<SourceReport> {
+        let at_work = self.filters.at_work();
         let workers = (0..self.workers)
             .map(|_| -> Box<dyn Worker> {
-                let worker = DecodeAndFilter::new(self.schemas.clone(), self.filters.clone());
-                Box::new(worker.timed(counters))
+                let worker = DecodeAndFilter::new(self.schemas.clone(), at_work.now());
+                Box::new(worker.telling(at_work).timed(counters))
             })
             .collect();
         let publishing = Publishing::start(
@@ -132,19 +139,25 @@ impl Broker {
             &self.schemas,
             counters,
         )?;
-        let mut store = ArchiveStore::new(self.archive, self.writer, &self.filters).timed(counters);
-        if let Some(publishing) = &publishing {
-            store = store.heard_by(publishing.listener());
+        let mut store = ArchiveStore::new(self.archive, self.writer, at_work).timed(counters);
+        let published = publishing.iter().map(Publishing::listener);
+        for listener in published.chain(self.listeners) {
+            store = store.heard_by(listener);
         }
-        let report = pipeline::run(
-            source,
-            workers,
-            &mut store,
-            self.limits,
-            counters,
-            stop,
-            observe,
-        );
+        let terms = Terms {
+            limits: self.limits,
+            filters: at_work.clone(),
+            counters: counters.clone(),
+            stop: stop.clone(),
+        };
+        let ended = Stop::default();
+        let report = std::thread::scope(|scope| {
+            let watch = scope.spawn(|| self.filters.watch(&ended));
+            let report = pipeline::run(source, workers, &mut store, &terms, observe);
+            ended.ask();
+            watch.thread().unpark();
+            report
+        });
         // The last commit is done: what it brought is published too.
         if let Some(publishing) = publishing {
             publishing.finish();
@@ -213,8 +226,11 @@ pub fn open_archive(settings: &Settings, create: bool) -> Result<Archive> {
         create,
         commit_every: Duration::from_secs_f64(settings.commit.every_s),
         commit_bytes: settings.commit.every_mb << 20,
-        // Programs of one consumer group share an archive.
-        claims: create && (!settings.kafka.is_empty() || settings.output.is_on()),
+        // Programs of one consumer group share an archive; and matches that readers are told of at once must keep their numbers.
+        claims: create
+            && (!settings.kafka.is_empty()
+                || settings.output.is_on()
+                || settings.http.address().is_some()),
         ..ArchiveOptions::default()
     };
     Archive::open(&settings.archive, options)

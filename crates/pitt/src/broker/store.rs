@@ -7,50 +7,44 @@ use std::time::Instant;
 use anyhow::Result;
 use arrow_array::cast::AsArray;
 use arrow_array::types::Int64Type;
-use pitt_alert::{AlertBatch, Decoded, Packet};
+use pitt_alert::{AlertBatch, Packet};
 use pitt_archive::{Archive, Match, Writer};
-use pitt_query::FilterSet;
 
 use super::switches::{OffList, Switches};
-use crate::filters;
-use crate::pipeline::{Counters, Hit, Stage, Store};
+use crate::filters::AtWork;
+use crate::pipeline::{Counters, Hit, Stage, Store, Worked};
 use crate::publish::MatchListener;
 
 /// Writes to an archive, and counts what it took.
 pub struct ArchiveStore {
     archive: Archive,
     writer: Writer,
-    /// Name and version of each filter.
-    filters: Vec<(Arc<str>, Arc<str>)>,
     switches: Switches,
     /// Matches since the last commit, to tell those of alerts that came twice.
-    seen: HashSet<(Arc<str>, i64, usize)>,
+    seen: HashSet<(Arc<str>, i64, Arc<str>)>,
     /// Where the times of commits are counted.
     counters: Option<Arc<Counters>>,
     /// Who hears of matches once the archive has claimed them.
-    listener: Option<Box<dyn MatchListener>>,
+    listeners: Vec<Box<dyn MatchListener>>,
 }
 
 impl ArchiveStore {
-    /// A store for one run.
-    pub fn new(archive: Archive, writer: Writer, filters: &Arc<FilterSet>) -> Self {
+    /// A store for one run, of batches that `filters` judge.
+    pub fn new(archive: Archive, writer: Writer, filters: &Arc<AtWork>) -> Self {
         let switches = Switches::new(filters.clone(), OffList::of(archive.folder()));
-        let name = |filter: &pitt_query::Filter| (filter.name().into(), filters::version(filter));
-        let filters = filters.filters().iter().map(name).collect();
         Self {
             archive,
             writer,
-            filters,
             switches,
             seen: HashSet::new(),
             counters: None,
-            listener: None,
+            listeners: vec![],
         }
     }
 
     /// Tells somebody of matches once the archive has claimed them.
     pub fn heard_by(mut self, listener: Box<dyn MatchListener>) -> Self {
-        self.listener = Some(listener);
+        self.listeners.push(listener);
         self
     }
 
@@ -68,69 +62,68 @@ impl ArchiveStore {
 
     fn count(
         &mut self,
-        packets: &[Packet],
-        decoded: &Decoded,
+        batch: &Worked,
         hits: &[Hit],
         duplicates: bool,
         counters: &Counters,
     ) -> Result<()> {
         for hit in hits {
-            let batch = &decoded.batches[hit.batch];
+            let alerts = &batch.decoded.batches[hit.batch];
+            let filter = &batch.filters.members()[hit.filter].name;
+            let mut fresh = 0;
             for &row in &hit.rows {
-                let Some(alert_id) = alert_id(batch, row) else {
+                let Some(alert_id) = alert_id(alerts, row) else {
                     continue;
                 };
-                let fresh = self
-                    .seen
-                    .insert((batch.survey.clone(), alert_id, hit.filter));
-                let packet = &packets[batch.origins[row as usize].packet];
-                if fresh && (!duplicates || self.is_first(packet, &batch.survey, alert_id)?) {
-                    counters.add_matches(hit.filter, 1);
+                let key = (alerts.survey.clone(), alert_id, filter.clone());
+                let packet = &batch.packets[alerts.origins[row as usize].packet];
+                if self.seen.insert(key)
+                    && (!duplicates || self.is_first(packet, &alerts.survey, alert_id)?)
+                {
+                    fresh += 1;
                 }
             }
+            counters.add_matches(filter, fresh);
         }
         Ok(())
     }
 }
 
+/// What the filters took, the matches of an alert one after the other.
+fn matches_of(batch: &Worked, hits: &[Hit]) -> Vec<Match> {
+    let mut taken: Vec<(&Hit, u32)> = hits
+        .iter()
+        .flat_map(|hit| hit.rows.iter().map(move |row| (hit, *row)))
+        .collect();
+    // An alert's matches follow each other: whoever publishes them reads its packet once.
+    taken.sort_by_key(|(hit, row)| (hit.batch, *row));
+    let one = |(hit, row): (&Hit, u32)| {
+        let alerts = &batch.decoded.batches[hit.batch];
+        let member = &batch.filters.members()[hit.filter];
+        Some(Match {
+            survey: alerts.survey.clone(),
+            alert_id: alert_id(alerts, row)?,
+            filter: member.name.clone(),
+            version: member.version.clone(),
+        })
+    };
+    taken.into_iter().filter_map(one).collect()
+}
+
 impl Store for ArchiveStore {
-    fn append(
-        &mut self,
-        packets: &[Packet],
-        decoded: &Decoded,
-        hits: &[Hit],
-        counters: &Counters,
-    ) -> Result<()> {
-        let hits = &*self.switches.pass(packets, decoded, hits)?;
-        let mut taken: Vec<(&Hit, u32)> = hits
-            .iter()
-            .flat_map(|hit| hit.rows.iter().map(move |row| (hit, *row)))
-            .collect();
-        // An alert's matches follow each other: whoever publishes them reads its packet once.
-        taken.sort_by_key(|(hit, row)| (hit.batch, *row));
-        let matches: Vec<Match> = taken
-            .into_iter()
-            .filter_map(|(hit, row)| {
-                let batch = &decoded.batches[hit.batch];
-                let (filter, version) = self.filters[hit.filter].clone();
-                let alert_id = alert_id(batch, row)?;
-                Some(Match {
-                    survey: batch.survey.clone(),
-                    alert_id,
-                    filter,
-                    version,
-                })
-            })
-            .collect();
+    fn append(&mut self, batch: &Worked, counters: &Counters) -> Result<()> {
+        let hits = &*self.switches.pass(batch)?;
+        let matches = matches_of(batch, hits);
+        let (packets, decoded) = (&batch.packets, &batch.decoded);
         let report = self.writer.append(packets, decoded, &matches)?;
-        if let Some(listener) = &mut self.listener {
+        for listener in &mut self.listeners {
             listener.matched(packets, decoded, &matches, &report.matches);
         }
         counters.stored.add(report.stored);
         counters.duplicates.add(report.duplicates);
         counters.quarantined.add(report.quarantined);
         counters.add_rejected(&decoded.rejected);
-        self.count(packets, decoded, hits, report.duplicates > 0, counters)
+        self.count(batch, hits, report.duplicates > 0, counters)
     }
 
     fn commit_due(&mut self) -> Result<()> {
@@ -149,6 +142,9 @@ impl Store for ArchiveStore {
         }
         // From now on the archive itself tells which of them it has.
         self.seen.clear();
+        for listener in &mut self.listeners {
+            listener.committed();
+        }
         tracing::info!(
             commit = report.commit,
             rows = report.rows,
@@ -164,17 +160,15 @@ impl Store for ArchiveStore {
 pub struct NoStore;
 
 impl Store for NoStore {
-    fn append(
-        &mut self,
-        _packets: &[Packet],
-        decoded: &Decoded,
-        hits: &[Hit],
-        counters: &Counters,
-    ) -> Result<()> {
-        counters.stored.add(decoded.rows() as u64);
-        counters.quarantined.add(decoded.rejected.len() as u64);
-        hits.iter()
-            .for_each(|hit| counters.add_matches(hit.filter, hit.rows.len() as u64));
+    fn append(&mut self, batch: &Worked, counters: &Counters) -> Result<()> {
+        counters.stored.add(batch.decoded.rows() as u64);
+        counters
+            .quarantined
+            .add(batch.decoded.rejected.len() as u64);
+        for hit in &batch.hits {
+            let filter = &batch.filters.members()[hit.filter].name;
+            counters.add_matches(filter, hit.rows.len() as u64);
+        }
         Ok(())
     }
 

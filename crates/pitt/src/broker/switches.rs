@@ -4,18 +4,18 @@
 //! order, so this is settled where the batches are in order again: in the store, by [`Switches::pass`].
 
 use std::borrow::Cow;
-use std::fs::{self, File};
-use std::io::Write;
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use pitt_alert::{Decoded, Packet};
-use pitt_query::{Disabled, Failure, Filter, FilterSet};
+use pitt_query::{Disabled, Failure};
 use serde::{Deserialize, Serialize};
 
-use crate::filters;
-use crate::pipeline::Hit;
+use crate::filters::{AtWork, Book, Member};
+use crate::kept;
+use crate::pipeline::{Hit, Worked};
 use crate::source::now_us;
 
 /// One version of a filter that failed, and at what.
@@ -65,50 +65,60 @@ impl OffList {
             .with_context(|| format!("cannot read `{}`", self.0.display()))
     }
 
-    /// Keeps these and no others.
-    ///
-    /// # Errors
-    /// The file cannot be written.
-    pub fn write(&self, list: &[SwitchedOff]) -> Result<()> {
-        // A name of this process's own: another one may write its list at the same time.
-        let new = self
-            .0
-            .with_extension(format!("json.{}", std::process::id()));
-        let write = || -> std::io::Result<()> {
-            let mut file = File::create(&new)?;
-            file.write_all(&serde_json::to_vec_pretty(list)?)?;
-            file.sync_all()?;
-            fs::rename(&new, &self.0)
-        };
-        write().with_context(|| format!("cannot write `{}`", self.0.display()))
+    /// The file.
+    pub fn file(&self) -> &Path {
+        &self.0
     }
 
-    /// Switches off those of `set` that failed in earlier runs at this version, and were committed.
+    /// Changes the list, while no other process does.
+    ///
+    /// # Errors
+    /// The file cannot be read or written, or `change` fails.
+    pub fn change<T>(&self, change: impl FnOnce(&mut Vec<SwitchedOff>) -> Result<T>) -> Result<T> {
+        let archive = self.0.parent().unwrap_or(Path::new("."));
+        let _held = Book::of(archive).lock()?;
+        let before = self.read()?;
+        let mut list = before.clone();
+        let done = change(&mut list)?;
+        if list != before {
+            kept::write(&self.0, &serde_json::to_vec_pretty(&list)?, kept::READABLE)?;
+        }
+        Ok(done)
+    }
+
+    /// Takes a filter, or one version of it, off the list: whether it was there.
+    ///
+    /// # Errors
+    /// The file cannot be read or written.
+    pub fn forget(&self, filter: &str, version: Option<&str>) -> Result<bool> {
+        self.change(|list| {
+            let before = list.len();
+            list.retain(|off| off.filter != filter || version.is_some_and(|v| v != off.version));
+            Ok(list.len() < before)
+        })
+    }
+
+    /// The failures of earlier runs that count: what they failed on is committed.
     ///
     /// # Errors
     /// The list or `stands`, which tells the next position of a partition, cannot be read.
-    pub(super) fn apply(
+    pub(crate) fn committed(
         &self,
-        set: &FilterSet,
         stands: impl Fn(&str) -> Result<i64>,
-    ) -> Result<()> {
+    ) -> Result<Vec<SwitchedOff>> {
+        let mut counting = vec![];
         for off in self.read()? {
-            let same = |filter: &Filter| {
-                filter.name() == off.filter && *filters::version(filter) == *off.version
-            };
-            let Some(index) = set.filters().iter().position(same) else {
-                continue;
-            };
             if off.offset < stands(&off.partition)? {
-                set.switch_off(index, off.disabled());
+                counting.push(off);
             }
         }
-        Ok(())
+        Ok(counting)
     }
 }
 
 impl SwitchedOff {
-    fn disabled(&self) -> Disabled {
+    /// The same as a filter has it.
+    pub(crate) fn disabled(&self) -> Disabled {
         let name = &self.filter;
         Disabled {
             reason: format!(
@@ -123,7 +133,7 @@ impl SwitchedOff {
 
 /// Ends the matches of filters that fail.
 pub(super) struct Switches {
-    set: Arc<FilterSet>,
+    at_work: Arc<AtWork>,
     list: OffList,
 }
 
@@ -131,8 +141,8 @@ pub(super) struct Switches {
 type Place = (usize, u32);
 
 impl Switches {
-    pub(super) fn new(set: Arc<FilterSet>, list: OffList) -> Self {
-        Self { set, list }
+    pub(super) fn new(at_work: Arc<AtWork>, list: OffList) -> Self {
+        Self { at_work, list }
     }
 
     /// Takes away what filters took from the first alert on that they fail on, and switches them off.
@@ -141,21 +151,21 @@ impl Switches {
     ///
     /// # Errors
     /// It cannot be recorded.
-    pub(super) fn pass<'a>(
-        &self,
-        packets: &[Packet],
-        decoded: &Decoded,
-        hits: &'a [Hit],
-    ) -> Result<Cow<'a, [Hit]>> {
-        let off = self.set.disabled();
-        let is_off = |filter: usize| off.iter().any(|(index, _)| *index == filter);
+    pub(super) fn pass<'a>(&self, batch: &'a Worked) -> Result<Cow<'a, [Hit]>> {
+        let Worked {
+            packets,
+            filters,
+            decoded,
+            hits,
+        } = batch;
+        let is_off = |filter: usize| filters.members()[filter].off().is_some();
         if !hits
             .iter()
             .any(|hit| hit.failed.is_some() || is_off(hit.filter))
         {
             return Ok(Cow::Borrowed(hits));
         }
-        let mut kept: Vec<Hit> = hits.to_vec();
+        let mut kept: Vec<Hit> = hits.clone();
         kept.retain(|hit| !is_off(hit.filter));
         for (place, failure) in first_failures(decoded, &kept) {
             for hit in kept.iter_mut().filter(|hit| hit.filter == failure.filter) {
@@ -166,18 +176,22 @@ impl Switches {
                 };
                 hit.rows.retain(before);
             }
-            self.record(&packets[place.0], &failure)?;
-            self.set.switch_off(failure.filter, failure.why);
+            self.record(
+                &filters.members()[failure.filter],
+                &packets[place.0],
+                &failure,
+            )?;
+            filters.switch_off(failure.filter, failure.why);
+            self.at_work.follow();
         }
         kept.retain(|hit| !hit.rows.is_empty());
         Ok(Cow::Owned(kept))
     }
 
-    fn record(&self, packet: &Packet, failure: &Failure) -> Result<()> {
-        let filter = &self.set.filters()[failure.filter];
+    fn record(&self, filter: &Member, packet: &Packet, failure: &Failure) -> Result<()> {
         let new = SwitchedOff {
-            filter: filter.name().to_owned(),
-            version: filters::version(filter).to_string(),
+            filter: filter.name.to_string(),
+            version: filter.version.to_string(),
             reason: failure.why.reason.clone(),
             survey: failure.why.survey.clone(),
             alert_id: failure.why.alert_id.map(|id| id.to_string()),
@@ -185,10 +199,11 @@ impl Switches {
             offset: packet.position.offset,
             at_us: now_us(),
         };
-        let mut list = self.list.read()?;
-        list.retain(|old| (&old.filter, &old.version) != (&new.filter, &new.version));
-        list.push(new);
-        self.list.write(&list)
+        self.list.change(|list| {
+            list.retain(|old| (&old.filter, &old.version) != (&new.filter, &new.version));
+            list.push(new);
+            Ok(())
+        })
     }
 }
 

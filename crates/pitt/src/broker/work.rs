@@ -5,9 +5,11 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use anyhow::Result;
-use pitt_alert::{Decoded, Decoder, Packet, SchemaStore, Selection, SurveyColumns, WriterSchema};
-use pitt_query::FilterSet;
+use pitt_alert::{
+    AlertBatch, Decoded, Decoder, Packet, SchemaStore, Selection, SurveyColumns, WriterSchema,
+};
 
+use crate::filters::{AtWork, Roster};
 use crate::pipeline::{Counters, Hit, Stage, Worker};
 
 /// Decodes what the tables and the filters need, and evaluates the filters.
@@ -16,23 +18,28 @@ use crate::pipeline::{Counters, Hit, Stage, Worker};
 /// schema has been seen: a batch that brings a new one is decoded a second time with its columns added.
 pub struct DecodeAndFilter {
     decoder: Decoder,
-    filters: Arc<FilterSet>,
+    filters: Arc<Roster>,
+    /// Columns of the survey that are decoded: those of the tables, and those that the filters read.
     columns: BTreeSet<String>,
+    /// Columns of the tables, of all schemas seen.
+    flat: BTreeSet<String>,
     schemas: HashSet<u128>,
     /// Whether the tables are written too, or only the filters count.
     tables: bool,
+    /// Who is told of schemas.
+    at_work: Option<Arc<AtWork>>,
     /// Where times are counted.
     counters: Option<Arc<Counters>>,
 }
 
 impl DecodeAndFilter {
     /// A worker that decodes for tables and filters.
-    pub fn new(schemas: SchemaStore, filters: Arc<FilterSet>) -> Self {
+    pub fn new(schemas: SchemaStore, filters: Arc<Roster>) -> Self {
         Self::with(schemas, filters, true)
     }
 
     /// A worker that decodes for filters alone.
-    pub fn filters_only(schemas: SchemaStore, filters: Arc<FilterSet>) -> Self {
+    pub fn filters_only(schemas: SchemaStore, filters: Arc<Roster>) -> Self {
         Self::with(schemas, filters, false)
     }
 
@@ -42,31 +49,53 @@ impl DecodeAndFilter {
         self
     }
 
-    fn with(schemas: SchemaStore, filters: Arc<FilterSet>, tables: bool) -> Self {
-        let columns = filters.selection().columns.clone();
+    /// Keeps a packet of each schema, for filters that come later to be tried on.
+    pub fn telling(mut self, at_work: &Arc<AtWork>) -> Self {
+        self.at_work = Some(at_work.clone());
+        self
+    }
+
+    fn with(schemas: SchemaStore, filters: Arc<Roster>, tables: bool) -> Self {
+        let columns = filters.set().selection().columns.clone();
         let mut worker = Self {
             decoder: Decoder::new(schemas),
             filters,
             columns,
+            flat: BTreeSet::new(),
             schemas: HashSet::new(),
             tables,
+            at_work: None,
             counters: None,
         };
         worker.select();
         worker
     }
 
+    /// Goes on with other filters, and decodes what these read.
+    pub fn turn_to(&mut self, filters: &Arc<Roster>) {
+        if Arc::ptr_eq(&self.filters, filters) {
+            return;
+        }
+        let same = self.filters.set().selection() == filters.set().selection();
+        self.filters = filters.clone();
+        if !same {
+            self.columns.clone_from(&filters.set().selection().columns);
+            self.columns.extend(self.flat.iter().cloned());
+            self.select();
+        }
+    }
+
     /// Decodes a batch.
     pub fn decode(&mut self, packets: &[Packet]) -> Decoded {
         let decoded = self.decoder.decode(packets);
-        if !self.tables || self.filters.selection().all {
-            return decoded;
-        }
         let known = self.columns.len();
         for batch in &decoded.batches {
             if self.schemas.insert(batch.schema.fingerprint()) {
-                self.columns.extend(flat_columns(&batch.schema));
+                self.meet(batch, packets);
             }
+        }
+        if !self.tables || self.filters.set().selection().all {
+            return decoded;
         }
         if self.columns.len() == known {
             return decoded;
@@ -75,12 +104,24 @@ impl DecodeAndFilter {
         self.decoder.decode(packets)
     }
 
+    /// Takes note of a new schema.
+    fn meet(&mut self, batch: &AlertBatch, packets: &[Packet]) {
+        let origin = batch.origins.first();
+        if let (Some(at_work), Some(origin)) = (&self.at_work, origin) {
+            at_work.met(batch.schema.fingerprint(), &packets[origin.packet]);
+        }
+        if self.tables {
+            self.flat.extend(flat_columns(&batch.schema));
+            self.columns.extend(self.flat.iter().cloned());
+        }
+    }
+
     /// Evaluates the filters over a decoded batch.
     pub fn filter(&self, decoded: &Decoded) -> Vec<Hit> {
         let mut hits = vec![];
         for (batch, alerts) in decoded.batches.iter().enumerate() {
             if alerts.schema.has_common_columns() {
-                let judgement = self.filters.judge(&alerts.survey, &alerts.records);
+                let judgement = self.filters.set().judge(&alerts.survey, &alerts.records);
                 let taken = |verdict: pitt_query::Verdict| Hit {
                     filter: verdict.filter,
                     batch,
@@ -101,7 +142,7 @@ impl DecodeAndFilter {
     }
 
     fn select(&mut self) {
-        let needs = self.filters.selection();
+        let needs = self.filters.set().selection();
         let survey = if needs.all {
             SurveyColumns::AllButStamps
         } else {
@@ -118,7 +159,8 @@ impl DecodeAndFilter {
 }
 
 impl Worker for DecodeAndFilter {
-    fn work(&mut self, packets: &[Packet]) -> Result<(Decoded, Vec<Hit>)> {
+    fn work(&mut self, packets: &[Packet], filters: &Arc<Roster>) -> Result<(Decoded, Vec<Hit>)> {
+        self.turn_to(filters);
         let begin = Instant::now();
         let decoded = self.decode(packets);
         let filtering = Instant::now();

@@ -1,6 +1,9 @@
 //! `pitt demo`
 
+use std::io::IsTerminal;
+use std::path::Path;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::{Result, bail};
 use pitt_archive::Archive;
@@ -8,11 +11,12 @@ use pitt_simulate::SimulationConfig;
 
 use super::night::{self, Outcome};
 use super::watched::Watched;
-use super::{Misused, query, settings, stop_on_ctrl_c};
+use super::{Misused, browser, query, settings, stop_on_ctrl_c};
 use crate::broker::Broker;
 use crate::cli::{Demo, Global, USUAL_ALERTS, USUAL_SEED};
 use crate::config::Config;
 use crate::filters;
+use crate::pipeline::Stop;
 use crate::screen;
 use crate::source::simulated::Simulated;
 
@@ -22,16 +26,20 @@ const VISITS: u32 = 30;
 const NIGHTS: u32 = 365;
 /// Packets of a million that are damaged, or sent twice, so that there is something to see.
 const FAULTS_PER_MILLION: u32 = 1000;
+/// A pace that one can watch `[alerts/s]`.
+const WATCHED_SPEED: f64 = 200.0;
+/// How often it is looked whether somebody wants the end.
+const NAP: Duration = Duration::from_millis(100);
 
 pub(super) fn run(global: &Global, args: &Demo) -> Result<ExitCode> {
     let config = settings(global, vec![])?;
     let archive = config.settings.archive.clone();
     let stop = stop_on_ctrl_c()?;
-    let simulation = simulation(args)?;
+    let (simulation, speed) = (simulation(args)?, speed(args)?);
     let per_night = u64::from(VISITS) * 2 * u64::from(simulation.alerts_per_visit);
     let mut broker = Broker::open(&config.settings, filters::examples()?)?;
     let sources = broker.sources();
-    let source = Simulated::open(simulation, &sources, &broker.positions(), args.speed)?;
+    let source = Simulated::open(simulation, &sources, &broker.positions(), speed)?;
     let done = source.done_of_night();
     let look = broker.archive().clone();
     let title = format!("Pitt Broker: a simulated night of ZTF and LSST, into {archive}");
@@ -42,25 +50,58 @@ pub(super) fn run(global: &Global, args: &Demo) -> Result<ExitCode> {
     };
     let watched = Watched::begin(&config, &broker)?;
     watched.watch_input("simulator", "simulator");
+    let _sign = watched
+        .pages()
+        .filter(|_| is_watched() && !args.no_open)
+        .and_then(|url| browser::open(&Path::new(&archive).join("status"), &url));
     let shown = (title, Some(expected));
     let outcome = night::pass_on(broker, shown, &stop, &watched, move |outlet| {
         Ok(source.run(outlet)?)
     });
-    let outcome = watched.settle(outcome)?;
-    let mut text = String::from("\n");
-    text.push_str(&outcome.text(&archive));
-    text.push_str(&next_steps(global, args, &config, &outcome, &look)?);
-    screen::print(&text)?;
+    let outcome = outcome.and_then(|outcome| {
+        let mut text = format!("\n{}", outcome.text(&archive));
+        text.push_str(&next_steps(global, args, &config, &outcome, &look)?);
+        screen::print(&text)?;
+        if !outcome.stopped && is_watched() && !args.once {
+            stay(&watched, &stop);
+        }
+        Ok(())
+    });
+    watched.settle(outcome)?;
     Ok(ExitCode::SUCCESS)
 }
 
-fn simulation(args: &Demo) -> Result<SimulationConfig> {
-    if !(args.speed >= 0.0 && args.speed.is_finite()) {
+/// Whether a person sees what is printed.
+fn is_watched() -> bool {
+    std::io::stderr().is_terminal()
+}
+
+/// Keeps the pages there until Ctrl-C.
+fn stay(watched: &Watched, stop: &Stop) {
+    let Some(url) = watched.pages() else {
+        return;
+    };
+    eprintln!(
+        "\nThe night is over and in the archive. Its pages stay at {url}\nuntil Ctrl-C ends them (`--once` ends with the night)."
+    );
+    while !stop.asked() {
+        std::thread::sleep(NAP);
+    }
+}
+
+/// Alerts a second, 0 for no limit.
+fn speed(args: &Demo) -> Result<f64> {
+    let usual = if is_watched() { WATCHED_SPEED } else { 0.0 };
+    let speed = args.speed.unwrap_or(usual);
+    if !(speed >= 0.0 && speed.is_finite()) {
         bail!(Misused(format!(
-            "--speed is {}, expected alerts per second, 0 for no limit",
-            args.speed
+            "--speed is {speed}, expected alerts per second, 0 for no limit"
         )));
     }
+    Ok(speed)
+}
+
+fn simulation(args: &Demo) -> Result<SimulationConfig> {
     let visits = u64::from(VISITS) * 2;
     let alerts_per_visit = u32::try_from(args.alerts.div_ceil(visits))?;
     if alerts_per_visit == 0 {

@@ -85,7 +85,6 @@ fn tell(fetched: Fetched, stop: &Stop, archive: &str, as_json: bool) -> Result<E
     let outcome = Outcome {
         counters: fetched.counters,
         report: fetched.report,
-        filters: vec![],
         seconds: fetched.seconds,
         stopped: stop.asked(),
         disabled: vec![],

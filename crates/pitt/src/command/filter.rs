@@ -1,33 +1,22 @@
 //! `pitt filter check|test|run|off|on`
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
-use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use arrow_array::RecordBatch;
-use arrow_array::cast::AsArray;
-use arrow_array::types::Int32Type;
-use pitt_alert::{Decoded, Packet, SchemaStore};
-use pitt_query::{Catalogs, FilterSet, Verdict};
+use pitt_alert::message::Annotation;
+use pitt_query::Catalogs;
 use serde_json::json;
 
 use super::{settings, told};
-use crate::broker::{self, DecodeAndFilter, OffList, SwitchedOff, alert_id, open_archive};
+use crate::broker::{OffList, SwitchedOff, open_archive};
 use crate::cli::{FilterCheck, FilterOff, FilterOn, FilterRun, FilterTest, Global};
 use crate::config::Settings;
 use crate::screen::{self, Align, Table, cell, count, counted};
-use crate::source::Outlet;
-use crate::source::files::{Files, FilesOptions};
+use crate::trial::{Ground, Judged, Tally, Trial};
 use crate::{catalogs, filters};
-
-/// Alerts evaluated together, as the running broker does.
-const BATCH: usize = 1000;
-/// Examples shown.
-const EXAMPLES: usize = 10;
 
 pub(super) fn check(global: &Global, args: &FilterCheck) -> Result<ExitCode> {
     let config = settings(global, vec![])?;
@@ -61,39 +50,27 @@ pub(super) fn check(global: &Global, args: &FilterCheck) -> Result<ExitCode> {
 }
 
 pub(super) fn test(global: &Global, args: &FilterTest) -> Result<ExitCode> {
-    let config = settings(global, vec![])?;
-    let mut trial = Trial::new(&config.settings, &args.file)?;
     let mut tally = Tally::default();
-    trial.pass(&config.settings, &args.from, |trial, decoded, stored| {
-        tally.add(trial, decoded, stored);
-        if args.alerts.is_some_and(|most| tally.alerts >= most) {
-            return Ok(ControlFlow::Break(()));
-        }
-        Ok(ControlFlow::Continue(()))
+    let trial = pass(global, &args.file, &args.from, |judged| {
+        tally.add(judged);
+        Ok(match args.alerts {
+            Some(most) if tally.alerts() >= most => ControlFlow::Break(()),
+            _ => ControlFlow::Continue(()),
+        })
     })?;
     if args.json {
-        screen::print_json(&tally.json(&trial))?
+        screen::print_json(&tally_json(&tally, &trial))?
     } else {
-        screen::print(&tally.text(&trial))?
+        screen::print(&tally_text(&tally, &trial))?
     }
-    Ok(if trial.set.disabled().is_empty() {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
-    })
+    Ok(exit_code(&trial))
 }
 
 pub(super) fn run(global: &Global, args: &FilterRun) -> Result<ExitCode> {
-    let config = settings(global, vec![])?;
-    let mut trial = Trial::new(&config.settings, &args.file)?;
     let mut left = args.limit.unwrap_or(u64::MAX);
     let mut page = Page::default();
-    trial.pass(&config.settings, &args.from, |trial, decoded, stored| {
-        for (batch, verdict, _) in trial.verdicts(decoded, stored) {
-            let alerts = &decoded.batches[batch];
-            let output = trial
-                .set
-                .output(&verdict, &alerts.survey, &alerts.records)?;
+    let trial = pass(global, &args.file, &args.from, |judged| {
+        for output in judged.outputs()? {
             let rows = output
                 .num_rows()
                 .min(usize::try_from(left).unwrap_or(usize::MAX));
@@ -111,14 +88,39 @@ pub(super) fn run(global: &Global, args: &FilterRun) -> Result<ExitCode> {
         })
     })?;
     page.print()?;
-    for (_, off) in trial.set.disabled() {
+    if let Some(off) = trial.failed() {
         eprintln!("error: switched off: {}", off.reason);
     }
-    Ok(if trial.set.disabled().is_empty() {
-        ExitCode::SUCCESS
+    Ok(exit_code(&trial))
+}
+
+/// Tries a filter file on the archive (`archive`) or on files.
+fn pass(
+    global: &Global,
+    file: &Path,
+    from: &Path,
+    each: impl FnMut(&Judged<'_>) -> Result<ControlFlow<()>>,
+) -> Result<Trial> {
+    let settings = settings(global, vec![])?.settings;
+    let mut trial = Trial::with_settings(&settings, filters::load(file)?)?;
+    if from == Path::new("archive") {
+        let archive = open_archive(&settings, false)?;
+        let ground = Ground::Archive {
+            archive: &archive,
+            nights: None,
+        };
+        trial.pass(&settings, ground, each)?;
     } else {
-        ExitCode::FAILURE
-    })
+        trial.pass(&settings, Ground::Path(from), each)?;
+    }
+    Ok(trial)
+}
+
+fn exit_code(trial: &Trial) -> ExitCode {
+    match trial.failed() {
+        None => ExitCode::SUCCESS,
+        Some(_) => ExitCode::FAILURE,
+    }
 }
 
 pub(super) fn off(global: &Global, args: &FilterOff) -> Result<ExitCode> {
@@ -161,19 +163,17 @@ pub(super) fn off_table(list: &[SwitchedOff]) -> String {
 pub(super) fn on(global: &Global, args: &FilterOn) -> Result<ExitCode> {
     let config = settings(global, vec![])?;
     let list = OffList::of(open_archive(&config.settings, false)?.folder());
-    let mut left = list.read()?;
     for name in &args.names {
-        let before = left.len();
-        left.retain(|off| off.filter != *name);
-        if left.len() == before {
+        if !list.forget(name, None)? {
             anyhow::bail!(
                 "filter `{name}` is not switched off (`pitt filter off` tells which are)"
             );
         }
     }
-    list.write(&left)?;
     let names = args.names.join(", ");
-    screen::print(&format!("The next run tries again: {names}\n"))?;
+    screen::print(&format!(
+        "Tried again, by a broker that runs at once: {names}\n"
+    ))?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -181,257 +181,58 @@ fn catalogs_of(settings: &Settings) -> Result<Catalogs> {
     catalogs::load(Path::new(&settings.archive))
 }
 
-/// Positions of packets in a batch and the records of them to count; `None` counts every record.
-type Stored = Option<BTreeSet<(usize, u32)>>;
-
-/// One filter over stored or filed packets, decoded and evaluated as the running broker does.
-struct Trial {
-    set: Arc<FilterSet>,
-    schemas: SchemaStore,
-}
-
-impl Trial {
-    fn new(settings: &Settings, file: &Path) -> Result<Self> {
-        let filter = filters::load(file)?;
-        let set = broker::compile(
-            vec![filter],
-            &filters::known_surveys()?,
-            &catalogs_of(settings)?,
-        )?;
-        let archive = Some(Path::new(&settings.archive)).filter(|folder| folder.is_dir());
-        Ok(Self {
-            set: Arc::new(set),
-            schemas: broker::schemas(settings, archive)?,
-        })
+fn tally_text(tally: &Tally, trial: &Trial) -> String {
+    let name = trial.filter().name();
+    let share = 100.0 * tally.matches() as f64 / tally.alerts().max(1) as f64;
+    let mut text = format!(
+        "{name}: {} of {} ({share:.2} %), {:.2} µs an alert\n",
+        count(tally.matches()),
+        counted(tally.alerts(), "alert"),
+        tally.cost_us()
+    );
+    if let Some(off) = trial.failed() {
+        text.push_str(&format!("switched off: {}\n", off.reason));
     }
-
-    fn pass(
-        &mut self,
-        settings: &Settings,
-        from: &Path,
-        mut each: impl FnMut(&Self, &Decoded, &Stored) -> Result<ControlFlow<()>>,
-    ) -> Result<()> {
-        if from != Path::new("archive") {
-            let mut batches = Batches::new(self, &mut each);
-            files(settings, from, &mut batches)?;
-            return batches.finish();
-        }
-        let archive = open_archive(settings, false)?;
-        self.schemas = archive.schema_store()?;
-        let mut batches = Batches::new(self, &mut each);
-        for replayed in archive.replay(None)? {
-            let replayed = replayed?;
-            let at = batches.packets.len();
-            let stored = batches.stored.get_or_insert_default();
-            stored.extend(replayed.stored.iter().map(|record| (at, *record)));
-            if batches.push(replayed.packet).is_break() {
-                break;
-            }
-        }
-        batches.finish()
+    let mut table = Table::new([("night", Align::Left), ("matches", Align::Right)]);
+    for (night, matches) in nights(tally) {
+        table.row([night.to_string(), count(matches)]);
     }
-
-    /// What the filter takes of a batch, rows that do not count left out, and how long it took.
-    fn verdicts(&self, decoded: &Decoded, stored: &Stored) -> Vec<(usize, Verdict, Duration)> {
-        let mut verdicts = vec![];
-        for (index, batch) in decoded.batches.iter().enumerate() {
-            if !batch.schema.has_common_columns() {
-                continue;
-            }
-            let begin = Instant::now();
-            let found = self.set.evaluate(&batch.survey, &batch.records);
-            let took = begin.elapsed();
-            let mut verdict = found.into_iter().next().unwrap_or(Verdict {
-                filter: 0,
-                rows: vec![],
-            });
-            verdict
-                .rows
-                .retain(|row| counts(stored, batch.origins[*row as usize]));
-            verdicts.push((index, verdict, took));
-        }
-        verdicts
-    }
-}
-
-fn counts(stored: &Stored, origin: pitt_alert::Origin) -> bool {
-    stored
-        .as_ref()
-        .is_none_or(|stored| stored.contains(&(origin.packet, origin.record)))
-}
-
-/// Packets gathered into batches, decoded, and handed on.
-struct Batches<'a, F> {
-    trial: &'a Trial,
-    worker: DecodeAndFilter,
-    each: &'a mut F,
-    packets: Vec<Packet>,
-    stored: Stored,
-    failed: Option<anyhow::Error>,
-}
-
-impl<'a, F: FnMut(&Trial, &Decoded, &Stored) -> Result<ControlFlow<()>>> Batches<'a, F> {
-    fn new(trial: &'a Trial, each: &'a mut F) -> Self {
-        let worker = DecodeAndFilter::filters_only(trial.schemas.clone(), trial.set.clone());
-        Self {
-            trial,
-            worker,
-            each,
-            packets: vec![],
-            stored: None,
-            failed: None,
-        }
-    }
-
-    fn push(&mut self, packet: Packet) -> ControlFlow<()> {
-        self.packets.push(packet);
-        if self.packets.len() < BATCH {
-            ControlFlow::Continue(())
-        } else {
-            self.close()
-        }
-    }
-
-    fn close(&mut self) -> ControlFlow<()> {
-        let packets = std::mem::take(&mut self.packets);
-        let decoded = self.worker.decode(&packets);
-        let flow = (self.each)(self.trial, &decoded, &self.stored);
-        if let Some(stored) = &mut self.stored {
-            stored.clear();
-        }
-        flow.unwrap_or_else(|error| {
-            self.failed = Some(error);
-            ControlFlow::Break(())
-        })
-    }
-
-    fn finish(mut self) -> Result<()> {
-        if self.failed.is_none() && !self.packets.is_empty() {
-            let _ = self.close();
-        }
-        self.failed.map_or(Ok(()), Err)
-    }
-}
-
-impl<F: FnMut(&Trial, &Decoded, &Stored) -> Result<ControlFlow<()>>> Outlet for Batches<'_, F> {
-    fn packet(&mut self, packet: Packet) -> ControlFlow<()> {
-        self.push(packet)
-    }
-
-    fn pause(&mut self, _wait: Duration) -> ControlFlow<()> {
-        ControlFlow::Continue(())
-    }
-
-    fn flush(&mut self) -> ControlFlow<()> {
-        if self.packets.is_empty() {
-            return ControlFlow::Continue(());
-        }
-        self.close()
-    }
-}
-
-/// Hands out every packet of a folder; its list of files is kept only as long.
-fn files(settings: &Settings, from: &Path, outlet: &mut dyn Outlet) -> Result<()> {
-    let sources = std::env::temp_dir().join(format!("pitt-{}", std::process::id()));
-    let options = FilesOptions {
-        paths: vec![PathBuf::from(from)],
-        sources: sources.clone(),
-        follow: None,
-        max_file_bytes: settings.source.max_file_mb << 20,
-    };
-    let outcome = Files::open(options, |_: &str| 0).and_then(|files| files.run(outlet));
-    std::fs::remove_dir_all(&sources).ok();
-    outcome?;
-    Ok(())
-}
-
-/// What a filter would have matched.
-#[derive(Default)]
-struct Tally {
-    alerts: u64,
-    matches: u64,
-    nights: BTreeMap<i32, u64>,
-    examples: Vec<(i64, String, String)>,
-    took: Duration,
-}
-
-impl Tally {
-    fn add(&mut self, trial: &Trial, decoded: &Decoded, stored: &Stored) {
-        for batch in &decoded.batches {
-            self.alerts += batch
-                .origins
-                .iter()
-                .filter(|origin| counts(stored, **origin))
-                .count() as u64;
-        }
-        for (index, verdict, took) in trial.verdicts(decoded, stored) {
-            let batch = &decoded.batches[index];
-            self.took += took;
-            self.matches += verdict.rows.len() as u64;
-            let nights = batch
-                .records
-                .column_by_name("night")
-                .and_then(|nights| nights.as_primitive_opt::<Int32Type>());
-            let objects = batch.records.column_by_name("object_id");
-            for row in verdict.rows {
-                if let Some(nights) = nights {
-                    *self.nights.entry(nights.value(row as usize)).or_default() += 1;
-                }
-                if let Some(id) = alert_id(batch, row).filter(|_| self.examples.len() < EXAMPLES) {
-                    let object =
-                        objects.map_or_else(String::new, |ids| cell::text(ids, row as usize));
-                    self.examples.push((id, batch.survey.to_string(), object));
-                }
-            }
-        }
-    }
-
-    fn cost_us(&self) -> f64 {
-        self.took.as_secs_f64() * 1e6 / self.alerts.max(1) as f64
-    }
-
-    fn text(&self, trial: &Trial) -> String {
-        let name = trial.set.filters()[0].name();
-        let share = 100.0 * self.matches as f64 / self.alerts.max(1) as f64;
-        let mut text = format!(
-            "{name}: {} of {} ({share:.2} %), {:.2} µs an alert\n",
-            count(self.matches),
-            counted(self.alerts, "alert"),
-            self.cost_us()
-        );
-        for (_, off) in trial.set.disabled() {
-            text.push_str(&format!("switched off: {}\n", off.reason));
-        }
-        let mut table = Table::new([("night", Align::Left), ("matches", Align::Right)]);
-        self.nights
-            .iter()
-            .for_each(|(night, matches)| table.row([night.to_string(), count(*matches)]));
-        let mut examples = Table::new([
-            ("alert", Align::Right),
-            ("survey", Align::Left),
-            ("object", Align::Left),
+    let mut examples = Table::new([
+        ("alert", Align::Right),
+        ("survey", Align::Left),
+        ("object", Align::Left),
+    ]);
+    for example in tally.examples() {
+        examples.row([
+            example.alert_id.to_string(),
+            example.survey.to_string(),
+            example.object_id.clone().unwrap_or_default(),
         ]);
-        for (id, survey, object) in &self.examples {
-            examples.row([id.to_string(), survey.clone(), object.clone()]);
-        }
-        if self.matches > 0 {
-            text.push_str(&format!("\n{}\n{}", table.render(), examples.render()));
-        }
-        text
     }
+    if tally.matches() > 0 {
+        text.push_str(&format!("\n{}\n{}", table.render(), examples.render()));
+    }
+    text
+}
 
-    fn json(&self, trial: &Trial) -> serde_json::Value {
-        let example = |(id, survey, object): &(i64, String, String)| json!({"alert_id": id.to_string(), "survey": survey, "object_id": object});
-        json!({
-            "filter": trial.set.filters()[0].name(),
-            "alerts": self.alerts,
-            "matches": self.matches,
-            "microseconds_per_alert": self.cost_us(),
-            "nights": self.nights.iter().map(|(night, matches)| (night.to_string(), (*matches).into())).collect::<serde_json::Map<_, _>>(),
-            "examples": self.examples.iter().map(example).collect::<Vec<_>>(),
-            "disabled": trial.set.disabled().first().map(|(_, off)| off.reason.clone()),
-        })
-    }
+fn tally_json(tally: &Tally, trial: &Trial) -> serde_json::Value {
+    let example = |of: &Annotation| json!({"alert_id": of.alert_id.to_string(), "survey": &*of.survey, "object_id": of.object_id.clone().unwrap_or_default()});
+    json!({
+        "filter": trial.filter().name(),
+        "alerts": tally.alerts(),
+        "matches": tally.matches(),
+        "microseconds_per_alert": tally.cost_us(),
+        "nights": nights(tally).map(|(night, matches)| (night.to_string(), matches.into())).collect::<serde_json::Map<_, _>>(),
+        "examples": tally.examples().iter().map(example).collect::<Vec<_>>(),
+        "disabled": trial.failed().map(|off| off.reason.clone()),
+    })
+}
+
+/// Nights with matches, and how many.
+fn nights(tally: &Tally) -> impl Iterator<Item = (i32, u64)> {
+    let nights = tally.nights().iter();
+    let matched = nights.filter(|(_, count)| count.matches > 0);
+    matched.map(|(night, count)| (*night, count.matches))
 }
 
 fn print_lines(output: &RecordBatch, rows: usize) -> Result<()> {

@@ -1,7 +1,9 @@
 //! What each command does.
 
 mod bench;
+mod browser;
 mod catalog;
+mod claims;
 mod cone;
 mod config;
 mod demo;
@@ -14,6 +16,7 @@ mod quarantine;
 mod query;
 mod replay;
 mod run;
+mod serve;
 mod show;
 mod simulate;
 mod stamps;
@@ -31,7 +34,9 @@ use std::process::ExitCode;
 use anyhow::Result;
 use pitt_simulate::SimulateError;
 
-use crate::cli::{Catalog, Cli, Command, ConfigCommand, Filter, Global, Quarantine, TokenCommand};
+use crate::cli::{
+    Catalog, Claims, Cli, Command, ConfigCommand, Filter, Global, Quarantine, TokenCommand,
+};
 use crate::config::{Config, ConfigError};
 use crate::pipeline::Stop;
 use crate::source::SourceError;
@@ -45,6 +50,7 @@ pub fn run(cli: Cli) -> Result<ExitCode> {
     match cli.command {
         Command::Demo(args) => demo::run(&global, &args),
         Command::Run(args) => run::run(&global, &args),
+        Command::Serve(args) => serve::run(&global, &args),
         Command::Show(args) => show::run(&global, &args),
         Command::Stamps(args) => stamps::run(&global, &args),
         Command::Lightcurve(args) => light_curve::run(&global, &args),
@@ -63,6 +69,8 @@ pub fn run(cli: Cli) -> Result<ExitCode> {
         Command::Catalog(Catalog::List(args)) => catalog::list(&global, &args),
         Command::Quarantine(Quarantine::List(args)) => quarantine::list(&global, &args),
         Command::Quarantine(Quarantine::Retry(args)) => quarantine::retry(&global, &args),
+        Command::Claims(Claims::List(args)) => claims::list(&global, &args),
+        Command::Claims(Claims::Release(args)) => claims::release(&global, &args),
         Command::Simulate(args) => simulate::run(&args),
         Command::Stream(args) => stream::run(&global, &args),
         Command::Replay(args) => replay::run(&global, &args),

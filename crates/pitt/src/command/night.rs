@@ -16,7 +16,6 @@ use crate::source::{Outlet, SourceReport};
 pub(super) struct Outcome {
     pub(super) counters: Arc<Counters>,
     pub(super) report: SourceReport,
-    pub(super) filters: Vec<String>,
     pub(super) seconds: f64,
     /// Whether somebody asked to stop.
     pub(super) stopped: bool,
@@ -32,22 +31,24 @@ pub(super) fn pass(
     stop: &Stop,
     source: impl FnOnce(&mut dyn Outlet) -> Result<SourceReport> + Send,
 ) -> Result<Outcome> {
-    let counters = Arc::new(Counters::new(broker.filter_names().len()));
-    let live = Live::new(title, broker.filter_names(), expected);
+    let names = broker.filter_names();
+    let counters = Arc::new(Counters::new(names.iter().map(String::as_str)));
+    let live = Live::new(title, expected);
     under(live, broker, stop, &counters, source)
 }
 
 /// The same for others to see, counting on where an earlier pass ended.
 pub(super) fn pass_on(
-    broker: Broker,
+    mut broker: Broker,
     (title, expected): (String, Option<u64>),
     stop: &Stop,
     watched: &Watched,
     source: impl FnOnce(&mut dyn Outlet) -> Result<SourceReport> + Send,
 ) -> Result<Outcome> {
+    watched.listen(&mut broker)?;
     let telemetry = watched.telemetry();
     telemetry.go_on(broker.archive(), broker.filters());
-    let live = Live::new(title, broker.filter_names(), expected).watching(telemetry.clone());
+    let live = Live::new(title, expected).watching(telemetry.clone());
     let outcome = under(live, broker, stop, watched.counters(), source);
     telemetry.let_go();
     outcome
@@ -61,26 +62,23 @@ fn under(
     counters: &Arc<Counters>,
     source: impl FnOnce(&mut dyn Outlet) -> Result<SourceReport> + Send,
 ) -> Result<Outcome> {
-    let filters = broker.filter_names();
-    let set = broker.filters().clone();
+    let filters = broker.filters().clone();
     let begin = std::time::Instant::now();
     let report = broker.run(source, counters, stop, |counters| live.show(counters))?;
     let seconds = begin.elapsed().as_secs_f64();
     live.finish(counters);
-    let disabled = set.disabled().into_iter().map(|(index, off)| {
+    let roster = filters.at_work().now();
+    let disabled = roster.disabled().map(|(index, off)| {
         let alert = off
             .alert_id
             .map_or_else(String::new, |id| format!(" at alert {id}"));
-        format!(
-            "{} ({} alerts{alert}): {}",
-            filters[index], off.survey, off.reason
-        )
+        let name = &roster.members()[index].name;
+        format!("{name} ({} alerts{alert}): {}", off.survey, off.reason)
     });
     let disabled = disabled.collect();
     Ok(Outcome {
         counters: counters.clone(),
         report,
-        filters,
         seconds,
         stopped: stop.asked(),
         disabled,
@@ -122,16 +120,13 @@ impl Outcome {
 
     /// Matches of each filter, the most first.
     pub(super) fn matches(&self) -> String {
-        let mut rows: Vec<(&String, u64)> = self
-            .filters
-            .iter()
-            .enumerate()
-            .map(|(at, name)| (name, self.counters.matches(at)))
-            .collect();
-        rows.sort_by(|a, b| b.1.cmp(&a.1).then(a.0.cmp(b.0)));
+        let counted = self.counters.filters().into_iter();
+        let counted = counted.map(|(name, counts)| (name, counts.matches.get()));
+        let mut rows: Vec<(Arc<str>, u64)> = counted.collect();
+        rows.sort_by(|a, b| b.1.cmp(&a.1).then(a.0.cmp(&b.0)));
         let mut table = Table::new([("filter", Align::Left), ("matches", Align::Right)]);
         rows.into_iter()
-            .for_each(|(name, matches)| table.row([name.clone(), count(matches)]));
+            .for_each(|(name, matches)| table.row([name.to_string(), count(matches)]));
         if table.is_empty() {
             String::new()
         } else {
@@ -143,11 +138,10 @@ impl Outcome {
     pub(super) fn json(&self) -> serde_json::Value {
         let counters = &self.counters;
         let latency = counters.latency();
-        let matches: serde_json::Map<String, serde_json::Value> = self
-            .filters
-            .iter()
-            .enumerate()
-            .map(|(at, name)| (name.clone(), counters.matches(at).into()))
+        let matches: serde_json::Map<String, serde_json::Value> = counters
+            .filters()
+            .into_iter()
+            .map(|(name, counts)| (name.to_string(), counts.matches.get().into()))
             .collect();
         json!({
             "received": counters.received.get(),

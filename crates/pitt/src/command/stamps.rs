@@ -6,8 +6,6 @@ use std::process::ExitCode;
 use anyhow::{Result, bail};
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Float32Type, Float64Type};
-use arrow_array::{Array, ArrayRef};
-use arrow_schema::DataType;
 use pitt_alert::Selection;
 use pitt_alert::stamps::{self, Plane};
 use pitt_sky::coords::Icrs;
@@ -16,6 +14,7 @@ use pitt_sky::time::MjdTai;
 use super::settings;
 use crate::broker::open_archive;
 use crate::cli::{Global, Stamps};
+use crate::http::api::cutouts::bytes_of;
 use crate::plot::{StampPanel, StampsPlot, write_png};
 use crate::screen;
 use crate::stored::{Reader, StoredAlert, value};
@@ -98,19 +97,6 @@ fn panels(alert: &StoredAlert) -> Result<Vec<StampPanel>> {
     };
     panels.sort_by_key(|panel| order(&panel.name).unwrap_or(9));
     Ok(panels)
-}
-
-/// The bytes of a column, or of the first column of bytes inside it.
-fn bytes_of(column: &ArrayRef) -> Option<Vec<u8>> {
-    if column.is_null(0) {
-        return None;
-    }
-    match column.data_type() {
-        DataType::BinaryView => Some(column.as_binary_view().value(0).to_vec()),
-        DataType::Binary => Some(column.as_binary::<i32>().value(0).to_vec()),
-        DataType::Struct(_) => column.as_struct().columns().iter().find_map(bytes_of),
-        _ => None,
-    }
 }
 
 fn scale(plane: &Plane, survey: &str) -> Option<f64> {

@@ -1,10 +1,13 @@
 //! `pitt status`
 
+use std::collections::BTreeSet;
+use std::fs::File;
 use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
+use pitt_archive::{ClaimBook, ClaimedPartition};
 use serde_json::json;
 
 use super::settings;
@@ -63,7 +66,19 @@ impl View {
     fn read(archive: &str) -> Result<Self> {
         let all = Status::read_all(Path::new(archive))
             .with_context(|| format!("cannot read the status of `{archive}`"))?;
-        Ok(Self::of(archive, all, now_us()))
+        let mut view = Self::of(archive, all, now_us());
+        let claimed = ClaimBook::open(archive).and_then(|book| book.partitions());
+        match claimed {
+            Ok(claimed) => {
+                // A document says that a process runs until it is stale; the lock of its lane knows at once.
+                let mut runs = view.runs.clone();
+                runs.retain(|run| has_process(Path::new(archive), run.lane));
+                view.troubles.extend(left_open(&claimed, &runs));
+            }
+            // One that is being made has no log yet.
+            Err(error) => tracing::debug!("the claims are not known: {error}"),
+        }
+        Ok(view)
     }
 
     fn of(archive: &str, all: Vec<Status>, now_us: i64) -> Self {
@@ -282,6 +297,38 @@ impl View {
     }
 }
 
+/// Whether a process has the lock of a lane.
+fn has_process(archive: &Path, lane: u32) -> bool {
+    let lock = File::open(archive.join("lanes").join(format!("{lane}.lock")));
+    lock.is_ok_and(|lock| lock.try_lock_shared().is_err())
+}
+
+/// Claims of processes that died, of partitions that no running one reads.
+fn left_open(claimed: &[ClaimedPartition], runs: &[Status]) -> Vec<String> {
+    let running = runs.iter().filter(|run| run.state == RunState::Running);
+    let inputs = running.flat_map(|run| &run.inputs);
+    let read: BTreeSet<String> = inputs
+        .flat_map(|input| {
+            let partitions = input.partitions.iter();
+            partitions.map(|one| format!("kafka:{}/{}/{}", input.name, one.topic, one.partition))
+        })
+        .collect();
+    let open = claimed.iter().filter(|one| {
+        one.held.is_empty() && one.alerts + one.matches > 0 && !read.contains(&one.partition)
+    });
+    let told = open.map(|one| {
+        format!(
+            "{}: a process died before it had stored {} and {} numbers of matches that it had claimed; matches behind them wait \
+             (run with that input again or, if it is gone for good, `pitt claims release {}`)",
+            one.partition,
+            screen::counted(one.alerts, "alert"),
+            count(one.matches),
+            one.partition
+        )
+    });
+    told.collect()
+}
+
 /// What is wrong with processes, and that there is none.
 fn troubles(runs: &[Status], now_us: i64) -> Vec<String> {
     if runs.is_empty() {
@@ -490,6 +537,26 @@ mod tests {
           (check `servers`, and that the cluster runs)
         ! the archive's disk has 900.0 MB left
         ");
+    }
+
+    #[test]
+    fn claims_of_the_dead_are_a_trouble_unless_somebody_reads_their_partition() {
+        let mut claimed = ClaimedPartition {
+            partition: "kafka:ztf/gone/0".into(),
+            from: 10,
+            to: 20,
+            alerts: 9,
+            matches: 4,
+            lanes: [0].into(),
+            held: [].into(),
+        };
+        let told = left_open(std::slice::from_ref(&claimed), &[run(json!({}))]);
+        assert!(told[0].contains("`pitt claims release kafka:ztf/gone/0`"));
+        let mut read = claimed.clone();
+        read.partition = "kafka:ztf/ztf_20260101_programid1/1".into();
+        assert!(left_open(&[read], &[run(json!({}))]).is_empty());
+        claimed.held.insert(1);
+        assert!(left_open(&[claimed], &[]).is_empty());
     }
 
     #[test]

@@ -10,6 +10,7 @@ use pitt_kafka::consume::{Healths, SourceHealth, Trouble};
 use crate::broker::Broker;
 use crate::config::{Config, OutputSettings};
 use crate::http::api::Api;
+use crate::http::live::{Beating, Live};
 use crate::http::registry::{Catalogue, Surveys};
 use crate::http::{Port, Site};
 use crate::pipeline::Counters;
@@ -20,12 +21,15 @@ pub(super) struct Watched {
     telemetry: Arc<Telemetry>,
     port: Option<Port>,
     reporter: Option<Reporter>,
+    live: Arc<Live>,
+    beating: Option<Beating>,
 }
 
 impl Watched {
     /// Counts from zero, opens the port that the settings name, and begins to write how the run is.
     pub(super) fn begin(config: &Config, broker: &Broker) -> Result<Self> {
-        let counters = Arc::new(Counters::new(broker.filter_names().len()));
+        let names = broker.filter_names();
+        let counters = Arc::new(Counters::new(names.iter().map(String::as_str)));
         let telemetry = Arc::new(Telemetry::new(
             broker.archive(),
             broker.filters(),
@@ -40,9 +44,11 @@ impl Watched {
                 .open_archive()
                 .map_or_else(Vec::new, |open| open.schemas())
         };
+        let api = Api::new(telemetry.clone(), &config.settings)?;
+        let live = api.live.clone();
         let site = Site {
             telemetry: telemetry.clone(),
-            api: Api::new(telemetry.clone(), &config.settings)?,
+            api,
             schemas: Arc::new(Catalogue::new(
                 stored,
                 broker.schemas().clone(),
@@ -63,7 +69,13 @@ impl Watched {
             }
             invite(port);
         }
+        let beating = match &port {
+            Some(_) => Some(Beating::start(&live, &telemetry)?),
+            None => None,
+        };
         Ok(Self {
+            live,
+            beating,
             reporter: Some(Reporter::start(telemetry.clone())?),
             telemetry,
             port,
@@ -75,9 +87,23 @@ impl Watched {
         self.telemetry.counters()
     }
 
+    /// Lets a broker tell of its matches, if anybody can ask for them.
+    pub(super) fn listen(&self, broker: &mut Broker) -> Result<()> {
+        match &self.beating {
+            Some(_) => self.live.join(broker),
+            None => Ok(()),
+        }
+    }
+
     /// What is shown.
     pub(super) fn telemetry(&self) -> &Arc<Telemetry> {
         &self.telemetry
+    }
+
+    /// Address of the pages, with this run's token where this machine alone can reach them.
+    pub(super) fn pages(&self) -> Option<String> {
+        let port = self.port.as_ref()?;
+        Some(port.session_url().unwrap_or_else(|| port.url()))
     }
 
     /// Shows an input of files or of made-up alerts.
@@ -106,6 +132,8 @@ impl Watched {
     }
 
     fn close(&mut self) {
+        // Readers end before the port does.
+        self.beating = None;
         self.port = None;
         self.reporter = None;
         self.telemetry.let_go();
@@ -132,7 +160,9 @@ pub(super) fn invite(port: &Port) {
 /// Topics that Avro is published to with the surveys' own schemas, and whose alerts turn up there.
 fn avro_topics(output: &OutputSettings, broker: &Broker) -> BTreeMap<String, Surveys> {
     let mut topics: BTreeMap<String, Surveys> = BTreeMap::new();
-    for filter in broker.filters().filters().iter().filter(|_| output.is_on()) {
+    let roster = broker.filters().at_work().now();
+    let filters = roster.set().filters().iter();
+    for filter in filters.filter(|_| output.is_on()) {
         let header = filter.header();
         let stream = header.output.as_deref().unwrap_or(filter.name());
         let format = header.format.as_deref().unwrap_or(&output.format);

@@ -29,6 +29,8 @@ pub struct HttpSettings {
     pub sky_images: bool,
     /// Most connections at once.
     pub connections: usize,
+    /// Memory for what is not committed yet, MB.
+    pub recent_mb: usize,
     /// Most streams of events at once to one caller.
     pub streams_per_caller: usize,
     /// Most costly questions at once of one caller.
@@ -89,6 +91,7 @@ impl Default for HttpSettings {
             cors_origins: vec![],
             sky_images: false,
             connections: 1024,
+            recent_mb: 128,
             streams_per_caller: 100,
             costly_per_caller: 2,
             requests_per_s: 100.0,
@@ -156,6 +159,7 @@ impl HttpSettings {
                 self.cors_origins.iter().all(|origin| is_origin(origin)),
                 "origins such as https://example.org, without a path, or \"*\"",
             ),
+            ("http.recent_mb", self.recent_mb <= 65_536, "0 to 65536"),
             (
                 "http.connections",
                 (1..=65_536).contains(&self.connections),

@@ -2,9 +2,9 @@
 //!
 //! | path | answer |
 //! |---|---|
-//! | `/` | what is here |
+//! | `/`, and every path that is not below | the pages (`pages.rs`) |
 //! | `/healthz` | 200 while the broker runs, with what is wrong, if anything |
-//! | `/status` | what `pitt status --json` says of this process |
+//! | `/status.json` | what `pitt status --json` says of this process |
 //! | `/metrics` | the same for Prometheus |
 //! | `/api/v1/..` | everything that can be read of the archive ([`api`]) |
 //! | `/schemas/..`, `/subjects/..` | a schema registry as Confluent's clients ask it, read-only ([`registry`]) |
@@ -17,6 +17,8 @@ pub mod api;
 pub mod auth;
 mod crowd;
 mod held;
+pub mod live;
+mod pages;
 pub mod registry;
 mod routes;
 mod server;

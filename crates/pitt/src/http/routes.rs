@@ -4,19 +4,21 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::State;
-use axum::http::{HeaderMap, StatusCode, Uri, header};
+use axum::http::{HeaderMap, Method, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use serde_json::json;
 
-use super::{Site, api, registry};
+use super::{Site, api, pages, registry};
 use crate::telemetry::{Telemetry, metrics};
 
 /// What there is, for people.
-const PLACES: [(&str, &str); 5] = [
+const PLACES: [(&str, &str); 7] = [
+    ("/", "the pages, in a browser"),
+    ("/api/v1/", "everything that can be asked, for programs"),
     ("/healthz", "whether the broker runs, and what is wrong"),
     (
-        "/status",
+        "/status.json",
         "what it is doing, as JSON; `pitt status` prints it for people",
     ),
     ("/metrics", "the same for Prometheus"),
@@ -35,9 +37,9 @@ pub(super) fn router(site: Site) -> Router {
     let own = Router::new()
         .route("/", get(index))
         .route("/healthz", get(healthz))
-        .route("/status", get(status))
+        .route("/status.json", get(status))
         .route("/metrics", get(show_metrics))
-        .fallback(nothing_here)
+        .fallback(page_or_nothing)
         .with_state(site.telemetry);
     own.merge(registry::routes(site.schemas))
         .merge(api::router(site.api))
@@ -52,41 +54,32 @@ pub(super) fn problem(status: StatusCode, detail: &str) -> impl IntoResponse + u
     (status, kind, body.to_string())
 }
 
-async fn nothing_here(uri: Uri) -> Response {
-    let path: String = uri.path().chars().take(200).collect();
-    let detail = format!("there is nothing at `{path}` (`/` lists what there is)");
-    problem(StatusCode::NOT_FOUND, &detail).into_response()
+/// What no route knows: a page, or nothing.
+async fn page_or_nothing(method: Method, uri: Uri, headers: HeaderMap) -> Response {
+    pages::page(&method, &uri, &headers).unwrap_or_else(|| {
+        let path: String = uri.path().chars().take(200).collect();
+        let detail = format!("there is nothing at `{path}` (`/` lists what there is)");
+        problem(StatusCode::NOT_FOUND, &detail).into_response()
+    })
 }
 
-async fn index(State(telemetry): State<Arc<Telemetry>>, headers: HeaderMap) -> Response {
+/// The pages for a browser, a list of places for everybody else.
+async fn index(
+    State(telemetry): State<Arc<Telemetry>>,
+    method: Method,
+    uri: Uri,
+    headers: HeaderMap,
+) -> Response {
     let accept = headers
         .get(header::ACCEPT)
         .and_then(|value| value.to_str().ok());
-    let title = format!("Pitt Broker {}", env!("CARGO_PKG_VERSION"));
-    let archive = telemetry.archive().display().to_string();
-    if !accept.is_some_and(|accept| accept.contains("text/html")) {
-        let lines = PLACES.map(|(path, what)| format!("{path:<38}{what}\n"));
-        return format!("{title}\n\narchive: {archive}\n\n{}", lines.concat()).into_response();
+    if accept.is_some_and(|accept| accept.contains("text/html")) {
+        return page_or_nothing(method, uri, headers).await;
     }
-    let rows =
-        PLACES.map(|(path, what)| format!("<tr><td><a href=\"{path}\">{path}</a><td>{what}\n"));
-    let page = format!(
-        "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><title>{title}</title>\
-         <meta name=\"viewport\" content=\"width=device-width\">\
-         <style>:root{{color-scheme:light dark}}body{{font:16px/1.5 sans-serif;max-width:48em;margin:3em auto;padding:0 1em}}\
-         td{{padding:.2em 1.5em .2em 0;vertical-align:top}}</style>\
-         <h1>{title}</h1><p>It runs, into the archive <code>{}</code>.</p><table>{}</table></html>",
-        escaped(&archive),
-        rows.concat()
-    );
-    ([(header::CONTENT_TYPE, "text/html; charset=utf-8")], page).into_response()
-}
-
-fn escaped(text: &str) -> String {
-    text.replace('&', "&amp;")
-        .replace('<', "&lt;")
-        .replace('>', "&gt;")
-        .replace('"', "&quot;")
+    let title = format!("Pitt Broker {}", env!("CARGO_PKG_VERSION"));
+    let archive = telemetry.archive().display();
+    let lines = PLACES.map(|(path, what)| format!("{path:<38}{what}\n"));
+    format!("{title}\n\narchive: {archive}\n\n{}", lines.concat()).into_response()
 }
 
 /// Takes a look at the run where waiting for its parts does no harm.

@@ -1,47 +1,38 @@
 //! Packets into batches: by number, by size, by time.
 
 use std::ops::ControlFlow;
-use std::sync::Arc;
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::time::{Duration, Instant};
 
 use pitt_alert::Packet;
 
-use super::counters::Counters;
-use super::{BatchLimits, Stop, Turn};
+use super::{Batch, Stop, Terms, Turn};
 use crate::source::Outlet;
 
 /// The outlet of a source: closes batches and deals them out to the workers, one after the other.
 pub(super) struct Batcher {
-    limits: BatchLimits,
+    terms: Terms,
     /// One queue a worker; batch `n` goes to worker `n mod workers`, and the writer collects them in that order.
-    queues: Vec<SyncSender<Turn<Vec<Packet>>>>,
+    queues: Vec<SyncSender<Turn<Batch>>>,
     next: usize,
     batch: Vec<Packet>,
     bytes: usize,
     opened: Instant,
-    counters: Arc<Counters>,
-    /// Either ends the source: somebody asked, or the writer is gone.
-    stops: [Stop; 2],
+    /// Asked when the writer is gone: that ends the source like anybody's asking.
+    ended: Stop,
 }
 
 impl Batcher {
-    pub(super) fn new(
-        limits: BatchLimits,
-        queues: Vec<SyncSender<Turn<Vec<Packet>>>>,
-        counters: Arc<Counters>,
-        stops: [Stop; 2],
-    ) -> Self {
+    pub(super) fn new(terms: Terms, queues: Vec<SyncSender<Turn<Batch>>>, ended: Stop) -> Self {
         let opened = Instant::now();
         Self {
-            limits,
+            terms,
             queues,
             next: 0,
             batch: vec![],
             bytes: 0,
             opened,
-            counters,
-            stops,
+            ended,
         }
     }
 
@@ -51,12 +42,15 @@ impl Batcher {
             return ControlFlow::Continue(());
         }
         self.bytes = 0;
-        let batch = std::mem::take(&mut self.batch);
+        let batch = Batch {
+            packets: std::mem::take(&mut self.batch),
+            filters: self.terms.filters.now(),
+        };
         self.deal(Turn::Batch(batch))
     }
 
     /// Gives the next worker in turn something to do.
-    fn deal(&mut self, turn: Turn<Vec<Packet>>) -> ControlFlow<()> {
+    fn deal(&mut self, turn: Turn<Batch>) -> ControlFlow<()> {
         let queue = &self.queues[self.next % self.queues.len()];
         self.next += 1;
         match queue.send(turn) {
@@ -66,11 +60,11 @@ impl Batcher {
     }
 
     fn due(&self) -> bool {
-        !self.batch.is_empty() && self.opened.elapsed() >= self.limits.age
+        !self.batch.is_empty() && self.opened.elapsed() >= self.terms.limits.age
     }
 
     fn flow(&self) -> ControlFlow<()> {
-        if self.stops.iter().any(Stop::asked) {
+        if self.terms.stop.asked() || self.ended.asked() {
             ControlFlow::Break(())
         } else {
             ControlFlow::Continue(())
@@ -83,11 +77,12 @@ impl Outlet for Batcher {
         if self.batch.is_empty() {
             self.opened = Instant::now();
         }
-        self.counters.received.add(1);
-        self.counters.bytes.add(packet.bytes.len() as u64);
+        self.terms.counters.received.add(1);
+        self.terms.counters.bytes.add(packet.bytes.len() as u64);
         self.bytes += packet.bytes.len();
         self.batch.push(packet);
-        let full = self.batch.len() >= self.limits.alerts || self.bytes >= self.limits.bytes;
+        let full =
+            self.batch.len() >= self.terms.limits.alerts || self.bytes >= self.terms.limits.bytes;
         if full || self.due() {
             self.close()?;
         }
@@ -105,9 +100,9 @@ impl Outlet for Batcher {
             if left.is_zero() {
                 return ControlFlow::Continue(());
             }
-            let open = self.limits.age.saturating_sub(self.opened.elapsed());
+            let open = self.terms.limits.age.saturating_sub(self.opened.elapsed());
             let nap = if self.batch.is_empty() {
-                self.limits.age
+                self.terms.limits.age
             } else {
                 open
             };

@@ -1,11 +1,14 @@
 //! What a run has done so far, for the live table and the summary.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
 
 use pitt_alert::{Reason, Rejected};
 
 use super::latency::Latency;
 use crate::publish::Health;
+use crate::source::now_us;
 
 /// One number that threads add to.
 #[derive(Debug, Default)]
@@ -102,46 +105,67 @@ pub struct Counters {
     reasons: [Counter; Reason::ALL.len()],
     /// Times, in the order of [`Stage::ALL`].
     stages: [Latency; Stage::ALL.len()],
-    /// Matches of each filter, in the order of the filters.
-    matches: Vec<Counter>,
-    /// Matches that the output has acknowledged, likewise.
-    delivered: Vec<Counter>,
+    /// What is counted of each filter, by its name: through all its versions, also while it rests.
+    filters: RwLock<BTreeMap<Arc<str>, Arc<FilterCounts>>>,
     /// How publishing goes.
     pub output: Health,
 }
 
+/// Counts of one filter.
+#[derive(Debug, Default)]
+pub struct FilterCounts {
+    /// Matches.
+    pub matches: Counter,
+    /// Matches that the output has acknowledged.
+    pub delivered: Counter,
+    /// When the last match came, microseconds UTC since 1970; 0 before the first.
+    pub last_us: AtomicI64,
+}
+
 impl Counters {
-    /// All zero, for so many filters.
-    pub fn new(filters: usize) -> Self {
-        let each = || (0..filters).map(|_| Counter::default()).collect();
-        Self {
-            matches: each(),
-            delivered: each(),
-            ..Self::default()
+    /// All zero, with these filters known from the beginning.
+    pub fn new<'a>(filters: impl IntoIterator<Item = &'a str>) -> Self {
+        let counters = Self::default();
+        for name in filters {
+            counters.of_filter(name);
         }
+        counters
     }
 
-    /// Matches of one filter so far.
-    pub fn matches(&self, filter: usize) -> u64 {
-        self.matches.get(filter).map_or(0, Counter::get)
+    /// The counts of a filter.
+    pub fn of_filter(&self, name: &str) -> Arc<FilterCounts> {
+        let known = self.filters.read().unwrap_or_else(PoisonError::into_inner);
+        if let Some(counts) = known.get(name) {
+            return counts.clone();
+        }
+        drop(known);
+        let mut known = self.filters.write().unwrap_or_else(PoisonError::into_inner);
+        known.entry(name.into()).or_default().clone()
+    }
+
+    /// The counts of every filter, by name.
+    pub fn filters(&self) -> Vec<(Arc<str>, Arc<FilterCounts>)> {
+        let known = self.filters.read().unwrap_or_else(PoisonError::into_inner);
+        known
+            .iter()
+            .map(|(name, counts)| (name.clone(), counts.clone()))
+            .collect()
+    }
+
+    /// Matches of all filters so far.
+    pub fn matches(&self) -> u64 {
+        self.filters()
+            .iter()
+            .map(|(_, counts)| counts.matches.get())
+            .sum()
     }
 
     /// Adds matches of one filter.
-    pub fn add_matches(&self, filter: usize, count: u64) {
-        if let Some(counter) = self.matches.get(filter) {
-            counter.add(count);
-        }
-    }
-
-    /// Matches of one filter that the output has acknowledged so far.
-    pub fn delivered(&self, filter: usize) -> u64 {
-        self.delivered.get(filter).map_or(0, Counter::get)
-    }
-
-    /// Adds matches of one filter that the output has acknowledged.
-    pub fn add_delivered(&self, filter: usize, count: u64) {
-        if let Some(counter) = self.delivered.get(filter) {
-            counter.add(count);
+    pub fn add_matches(&self, filter: &str, count: u64) {
+        if count > 0 {
+            let counts = self.of_filter(filter);
+            counts.matches.add(count);
+            counts.last_us.fetch_max(now_us(), Ordering::Relaxed);
         }
     }
 

@@ -27,10 +27,11 @@ use anyhow::{Context, Result, anyhow};
 use pitt_alert::{Decoded, Packet};
 
 use batcher::Batcher;
-pub use counters::{Counter, Counters, Stage};
+pub use counters::{Counter, Counters, FilterCounts, Stage};
 pub use latency::Latency;
 
 use crate::config::PipelineSettings;
+use crate::filters::{AtWork, Roster};
 use crate::source::{Outlet, SourceReport, now_us};
 
 /// How often the writer looks whether a commit is due when nothing comes, and the observer is called.
@@ -79,7 +80,7 @@ impl From<&PipelineSettings> for BatchLimits {
 /// What one filter took of one batch, or that it failed there.
 #[derive(Clone, Debug)]
 pub struct Hit {
-    /// Number of the filter.
+    /// Place of the filter in the roster that judged the batch.
     pub filter: usize,
     /// Index of the batch in [`Decoded::batches`].
     pub batch: usize,
@@ -91,11 +92,11 @@ pub struct Hit {
 
 /// Decodes and filters one batch after the other, in a thread of its own.
 pub trait Worker: Send {
-    /// Alerts and rejects, and which filters took which alerts.
+    /// Alerts and rejects, and which of the filters took which alerts.
     ///
     /// # Errors
     /// Only for what no later batch can survive.
-    fn work(&mut self, packets: &[Packet]) -> Result<(Decoded, Vec<Hit>)>;
+    fn work(&mut self, packets: &[Packet], filters: &Arc<Roster>) -> Result<(Decoded, Vec<Hit>)>;
 }
 
 /// Takes batches in the order of their positions and makes them durable now and then.
@@ -104,13 +105,7 @@ pub trait Store {
     ///
     /// # Errors
     /// It cannot be written: the run ends.
-    fn append(
-        &mut self,
-        packets: &[Packet],
-        decoded: &Decoded,
-        hits: &[Hit],
-        counters: &Counters,
-    ) -> Result<()>;
+    fn append(&mut self, batch: &Worked, counters: &Counters) -> Result<()>;
 
     /// Commits if it is time to.
     ///
@@ -133,11 +128,35 @@ enum Turn<T> {
     Flush(SyncSender<()>),
 }
 
-/// A batch on its way to the store.
-struct Worked {
+/// A batch on its way to a worker.
+struct Batch {
     packets: Vec<Packet>,
-    decoded: Decoded,
-    hits: Vec<Hit>,
+    filters: Arc<Roster>,
+}
+
+/// A batch on its way to the store.
+pub struct Worked {
+    /// Its packets.
+    pub packets: Vec<Packet>,
+    /// The filters that judged it.
+    pub filters: Arc<Roster>,
+    /// What is in the packets.
+    pub decoded: Decoded,
+    /// What the filters made of it.
+    pub hits: Vec<Hit>,
+}
+
+/// What holds for a whole run.
+#[derive(Clone)]
+pub struct Terms {
+    /// When a batch closes.
+    pub limits: BatchLimits,
+    /// By which filters batches are judged.
+    pub filters: Arc<AtWork>,
+    /// Where everything is counted.
+    pub counters: Arc<Counters>,
+    /// Who asks for the end.
+    pub stop: Stop,
 }
 
 /// Runs a source through workers into a store until the source ends or somebody asks to stop.
@@ -150,24 +169,22 @@ pub fn run(
     source: impl FnOnce(&mut dyn Outlet) -> Result<SourceReport> + Send,
     workers: Vec<Box<dyn Worker>>,
     store: &mut (dyn Store + Send),
-    limits: BatchLimits,
-    counters: &Arc<Counters>,
-    stop: &Stop,
+    terms: &Terms,
     mut observe: impl FnMut(&Counters),
 ) -> Result<SourceReport> {
+    let (limits, counters) = (terms.limits, &terms.counters);
     std::thread::scope(|scope| {
         let (mut inputs, mut outputs, mut threads) = (vec![], vec![], vec![]);
         for worker in workers {
-            let (input, packets) = sync_channel(limits.queue);
+            let (input, batches) = sync_channel(limits.queue);
             let (results, output) = sync_channel(limits.queue);
             inputs.push(input);
             outputs.push(output);
             let counters = counters.clone();
-            threads.push(scope.spawn(move || worker_loop(worker, &packets, &results, &counters)));
+            threads.push(scope.spawn(move || worker_loop(worker, &batches, &results, &counters)));
         }
         let ended = Stop::default();
-        let stops = [stop.clone(), ended.clone()];
-        let mut batcher = Batcher::new(limits, inputs, counters.clone(), stops);
+        let mut batcher = Batcher::new(terms.clone(), inputs, ended.clone());
         let reader = scope.spawn(move || {
             let report = source(&mut batcher);
             let _ = batcher.close();
@@ -201,20 +218,21 @@ fn joined<T>(outcome: std::thread::Result<Result<T>>, who: &str) -> Result<T> {
 
 fn worker_loop(
     mut worker: Box<dyn Worker>,
-    packets: &Receiver<Turn<Vec<Packet>>>,
+    batches: &Receiver<Turn<Batch>>,
     results: &SyncSender<Turn<Worked>>,
     counters: &Counters,
 ) -> Result<()> {
     let mut counted = Duration::ZERO;
-    for turn in packets {
+    for turn in batches {
         let worked = match turn {
-            Turn::Batch(packets) => {
+            Turn::Batch(Batch { packets, filters }) => {
                 let received = || packets.iter().map(|packet| packet.received_us);
                 counters.add_times(Stage::Wait, received(), now_us());
-                let (decoded, hits) = worker.work(&packets)?;
+                let (decoded, hits) = worker.work(&packets, &filters)?;
                 counters.add_latencies(received(), now_us());
                 Turn::Batch(Worked {
                     packets,
+                    filters,
                     decoded,
                     hits,
                 })
@@ -251,7 +269,7 @@ fn writer_loop(
             Some(Turn::Batch(worked)) => {
                 let begin = Instant::now();
                 store
-                    .append(&worked.packets, &worked.decoded, &worked.hits, counters)
+                    .append(&worked, counters)
                     .context("cannot write to the archive")?;
                 counters.stage(Stage::Append).add_since(begin);
                 store.commit_due().context("cannot commit")?;
@@ -273,13 +291,14 @@ mod tests {
     use std::sync::atomic::AtomicUsize;
 
     use pitt_alert::Position;
+    use pitt_query::{Catalogs, FilterSet, Surveys};
 
     use super::*;
 
     struct Slow(Duration);
 
     impl Worker for Slow {
-        fn work(&mut self, packets: &[Packet]) -> Result<(Decoded, Vec<Hit>)> {
+        fn work(&mut self, packets: &[Packet], _: &Arc<Roster>) -> Result<(Decoded, Vec<Hit>)> {
             std::thread::sleep(self.0);
             match packets
                 .iter()
@@ -302,15 +321,9 @@ mod tests {
     }
 
     impl Store for Shelf {
-        fn append(
-            &mut self,
-            packets: &[Packet],
-            _: &Decoded,
-            _: &[Hit],
-            _: &Counters,
-        ) -> Result<()> {
-            self.offsets
-                .extend(packets.iter().map(|packet| packet.position.offset));
+        fn append(&mut self, batch: &Worked, _: &Counters) -> Result<()> {
+            let offsets = batch.packets.iter().map(|packet| packet.position.offset);
+            self.offsets.extend(offsets);
             Ok(())
         }
 
@@ -362,7 +375,14 @@ mod tests {
         counters: &Arc<Counters>,
         stop: &Stop,
     ) -> Result<SourceReport> {
-        run(source, workers(), shelf, LIMITS, counters, stop, |_| {})
+        let none = FilterSet::compile(vec![], &Surveys::new(), &Catalogs::new()).unwrap();
+        let terms = Terms {
+            limits: LIMITS,
+            filters: Arc::new(AtWork::new(Roster::of(none))),
+            counters: counters.clone(),
+            stop: stop.clone(),
+        };
+        run(source, workers(), shelf, &terms, |_| {})
     }
 
     #[test]
@@ -426,16 +446,7 @@ mod tests {
             }
             Ok(SourceReport::default())
         };
-        run(
-            source,
-            workers(),
-            &mut shelf,
-            LIMITS,
-            &Arc::default(),
-            &Stop::default(),
-            |_| {},
-        )
-        .unwrap();
+        pass(source, &mut shelf, &Arc::default(), &Stop::default()).unwrap();
         assert_eq!(shelf.offsets, (0..137).collect::<Vec<_>>());
     }
 
@@ -450,16 +461,7 @@ mod tests {
             assert!(outlet.flush().is_break());
             Ok(SourceReport::default())
         };
-        let error = run(
-            source,
-            workers(),
-            &mut shelf,
-            LIMITS,
-            &Arc::default(),
-            &Stop::default(),
-            |_| {},
-        )
-        .unwrap_err();
+        let error = pass(source, &mut shelf, &Arc::default(), &Stop::default()).unwrap_err();
         assert_eq!(format!("{error:#}"), "cannot commit: no room");
     }
 

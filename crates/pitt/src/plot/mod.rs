@@ -4,11 +4,13 @@ mod axis;
 mod canvas;
 mod dates;
 mod light_curve;
+mod picture;
 mod stamps;
 
 use std::path::{Path, PathBuf};
 
 pub use light_curve::{Kind, LightCurvePlot, PlotPoint, Quantity};
+pub use picture::Way;
 pub use stamps::{StampPanel, StampsPlot};
 
 /// What can go wrong when a picture is drawn.

@@ -18,7 +18,7 @@ const SOFTENING: f64 = 5.0;
 const SIGMA_OF_MAD: f64 = 1.4826;
 
 /// Colour of pixels without a value.
-const NO_VALUE: u32 = 0xf2_c9a1;
+pub(super) const NO_VALUE: u32 = 0xf2_c9a1;
 
 /// One stamp.
 #[derive(Clone, Debug)]
@@ -220,16 +220,16 @@ fn draw_pointer(canvas: &mut Canvas, image: Frame) {
 ///
 /// `center` is white for a stretch that begins there, grey for one that goes both ways.
 #[derive(Clone, Copy, Debug, PartialEq)]
-struct Stretch {
-    low: f64,
-    high: f64,
+pub(super) struct Stretch {
+    pub(super) low: f64,
+    pub(super) high: f64,
     center: f64,
     soft: f64,
 }
 
 impl Stretch {
     /// From the sky and its noise, taken from the pixels; `None` when no pixel has a value.
-    fn of(pixels: &[f32], both_signs: bool) -> Option<Self> {
+    pub(super) fn of(pixels: &[f32], both_signs: bool) -> Option<Self> {
         let values: Vec<f64> = pixels
             .iter()
             .filter(|value| value.is_finite())
@@ -258,7 +258,7 @@ impl Stretch {
         })
     }
 
-    fn level(self, value: f64) -> u32 {
+    pub(super) fn level(self, value: f64) -> u32 {
         if !value.is_finite() {
             return NO_VALUE;
         }

@@ -129,10 +129,12 @@ impl<'a, F: Feed> Course<'a, F> {
     }
 
     fn count(&self, counts: &[(Arc<str>, u64)]) {
+        // The relay's messages are nobody's matches.
+        let counts = counts
+            .iter()
+            .filter(|_| self.ring.is_some() || self.only_what_is_there);
         for (label, count) in counts {
-            if let Some(filter) = self.desk.filters.iter().position(|name| name == label) {
-                self.desk.counters.add_delivered(filter, *count);
-            }
+            self.desk.counters.of_filter(label).delivered.add(*count);
         }
     }
 

@@ -30,14 +30,15 @@ use std::thread::JoinHandle;
 use anyhow::{Context, Result};
 use pitt_alert::{Decoded, Packet, SchemaStore};
 use pitt_archive::{Archive, Match, NumberedMatch};
-use pitt_kafka::publish::{Output, Transport};
-use pitt_query::FilterSet;
+use pitt_kafka::Access;
+use pitt_kafka::publish::{Cursor, Output, Transport};
 
 pub use health::Health;
 pub use noted::{Delivery, Noted, deliveries, noted};
 pub use routes::{Form, Route, Routes};
 
-use crate::config::{Settings, kafka};
+use crate::config::{OutputSettings, Settings, kafka};
+use crate::filters::FilterDesk;
 use crate::pipeline::Counters;
 use course::Course;
 use message::Messages;
@@ -54,37 +55,71 @@ pub trait MatchListener: Send {
         given: &[Match],
         fresh: &[NumberedMatch],
     );
+
+    /// Everything heard of so far is committed.
+    fn committed(&mut self) {}
 }
 
 /// What all threads of one output share.
 pub(crate) struct Desk {
     pub(crate) archive: Archive,
-    pub(crate) settings: crate::config::OutputSettings,
-    pub(crate) routes: Routes,
+    pub(crate) settings: OutputSettings,
+    pub(crate) routes: Arc<Routes>,
     pub(crate) schemas: SchemaStore,
     pub(crate) counters: Arc<Counters>,
-    pub(crate) filters: Vec<Arc<str>>,
     /// Set when nothing more will come: what is there is published, then the threads end.
     pub(crate) ending: AtomicBool,
-    access: pitt_kafka::Access,
+    access: Access,
     archive_id: String,
+}
+
+/// The output as the publisher of this name sees it: a lane's number, or `relay`.
+fn output(settings: &OutputSettings, access: Access, archive_id: &str, name: &str) -> Output {
+    Output {
+        access,
+        id: format!("pitt-{archive_id}-{name}"),
+        cursors: format!("{}cursor", settings.prefix),
+        shape: settings.shape(),
+        topics: vec![],
+        max_message_bytes: settings.max_message_bytes(),
+        transport: if settings.transactions {
+            Transport::Transactions
+        } else {
+            Transport::Plain
+        },
+    }
+}
+
+/// How the output is reached, with the password.
+fn access(settings: &OutputSettings) -> Result<Access> {
+    let mut access = settings.access().context("`[output]`")?;
+    if access.sign_in != pitt_kafka::SignIn::None {
+        let environment = |name: &str| std::env::var(name).ok();
+        access.password =
+            kafka::password("OUTPUT", "output", &settings.password_file, environment)?;
+    }
+    Ok(access)
+}
+
+/// How far the output says that a lane of an archive is published; `Err` inside when it does not say.
+///
+/// # Errors
+/// The settings are wrong, or there is no password.
+pub fn cursor_of(
+    settings: &OutputSettings,
+    archive_id: &str,
+    lane: u32,
+) -> Result<Result<Option<Cursor>, String>> {
+    let output = output(settings, access(settings)?, archive_id, &lane.to_string());
+    Ok(output.cursor())
 }
 
 impl Desk {
     /// The output as the publisher of this name sees it: a lane's number, or `relay`.
     pub(crate) fn output(&self, name: &str) -> Output {
         Output {
-            access: self.access.clone(),
-            id: format!("pitt-{}-{name}", self.archive_id),
-            cursors: format!("{}cursor", self.settings.prefix),
-            shape: self.settings.shape(),
             topics: self.routes.topics(),
-            max_message_bytes: self.settings.max_message_bytes(),
-            transport: if self.settings.transactions {
-                Transport::Transactions
-            } else {
-                Transport::Plain
-            },
+            ..output(&self.settings, self.access.clone(), &self.archive_id, name)
         }
     }
 
@@ -112,7 +147,7 @@ impl Publishing {
     pub fn start(
         settings: &Settings,
         archive: &Archive,
-        filters: &FilterSet,
+        filters: &FilterDesk,
         schemas: &SchemaStore,
         counters: &Arc<Counters>,
     ) -> Result<Option<Publishing>> {
@@ -215,26 +250,31 @@ impl MatchListener for Listener {
 fn desk(
     settings: &Settings,
     archive: &Archive,
-    filters: &FilterSet,
+    filters: &FilterDesk,
     schemas: &SchemaStore,
     counters: &Arc<Counters>,
 ) -> Result<Desk> {
     let output = &settings.output;
-    let mut access = output.access().context("`[output]`")?;
-    if access.sign_in != pitt_kafka::SignIn::None {
-        let environment = |name: &str| std::env::var(name).ok();
-        access.password = kafka::password("OUTPUT", "output", &output.password_file, environment)?;
-    }
-    let names = filters.filters().iter().map(|filter| filter.name().into());
+    let routes = Arc::new(Routes::new(output));
+    let set = filters.at_work().now();
+    routes.learn(set.set().filters())?;
+    let learning = Arc::downgrade(&routes);
+    filters.tell(move |roster| {
+        let Some(routes) = learning.upgrade() else {
+            return;
+        };
+        if let Err(error) = routes.learn(roster.set().filters()) {
+            tracing::error!("a filter's matches are not published: {error:#}");
+        }
+    });
     Ok(Desk {
         archive: archive.clone(),
         settings: output.clone(),
-        routes: Routes::new(output, filters)?,
+        routes,
         schemas: schemas.clone(),
         counters: counters.clone(),
-        filters: names.collect(),
         ending: AtomicBool::new(false),
-        access,
+        access: access(output)?,
         archive_id: archive.id()?,
     })
 }

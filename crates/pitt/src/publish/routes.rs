@@ -1,11 +1,11 @@
 //! Which filter's matches go where, and how they look there.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use anyhow::{Context, Result};
 use pitt_kafka::publish::{TopicNameError, check_topic};
-use pitt_query::{Filter, FilterSet};
+use pitt_query::Filter;
 
 use crate::config::OutputSettings;
 
@@ -41,10 +41,10 @@ pub struct Route {
 }
 
 /// Where matches go, by filter.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Routes {
-    /// `None`: not published.
-    by_filter: HashMap<Arc<str>, Option<Route>>,
+    /// `None`: not published. Filters that rest keep theirs: what they took before is published yet.
+    by_filter: RwLock<HashMap<Arc<str>, Option<Route>>>,
     prefix: String,
     /// How messages look if nobody says otherwise.
     pub form: Form,
@@ -53,22 +53,44 @@ pub struct Routes {
 }
 
 impl Routes {
-    /// The routes of these filters.
-    ///
-    /// # Errors
-    /// A filter's topic has a name that Kafka would not take.
-    pub fn new(settings: &OutputSettings, filters: &FilterSet) -> Result<Routes> {
-        let mut routes = Routes {
-            by_filter: HashMap::new(),
+    /// Routes of no filters yet.
+    pub fn new(settings: &OutputSettings) -> Routes {
+        Routes {
+            by_filter: RwLock::default(),
             prefix: settings.prefix.clone(),
             form: Form::named(&settings.format),
             stamps: settings.stamps,
-        };
-        for filter in filters.filters() {
-            let route = routes.route(filter)?;
-            routes.by_filter.insert(filter.name().into(), route);
         }
-        Ok(routes)
+    }
+
+    /// Learns the routes of filters, or new ones of those it knows.
+    ///
+    /// # Errors
+    /// A filter's topic has a name that Kafka would not take; the others are learnt.
+    pub fn learn(&self, filters: &[Filter]) -> Result<()> {
+        let mut learnt = Ok(());
+        for filter in filters {
+            match self.route(filter) {
+                Ok(route) => {
+                    let mut known = self.known_mut();
+                    known.insert(filter.name().into(), route);
+                }
+                Err(error) => learnt = learnt.and(Err(error)),
+            }
+        }
+        learnt
+    }
+
+    fn known_mut(&self) -> RwLockWriteGuard<'_, HashMap<Arc<str>, Option<Route>>> {
+        self.by_filter
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn known(&self) -> RwLockReadGuard<'_, HashMap<Arc<str>, Option<Route>>> {
+        self.by_filter
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     fn route(&self, filter: &Filter) -> Result<Option<Route>> {
@@ -99,7 +121,7 @@ impl Routes {
     /// # Errors
     /// Its name is no topic's.
     pub fn of(&self, filter: &str) -> Result<Option<Route>, TopicNameError> {
-        if let Some(route) = self.by_filter.get(filter) {
+        if let Some(route) = self.known().get(filter) {
             return Ok(route.clone());
         }
         let topic = format!("{}{filter}", self.prefix);
@@ -119,7 +141,8 @@ impl Routes {
 
     /// Every topic of the filters, once.
     pub fn topics(&self) -> Vec<String> {
-        let routes = self.by_filter.values().flatten();
+        let known = self.known();
+        let routes = known.values().flatten();
         let mut topics: Vec<String> = routes.map(|route| route.topic.to_string()).collect();
         topics.sort();
         topics.dedup();

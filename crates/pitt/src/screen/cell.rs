@@ -69,8 +69,7 @@ pub fn json(field: &Field, array: &ArrayRef, row: usize) -> Value {
 }
 
 fn whole(name: &str, value: i64) -> Value {
-    let is_id = name.to_lowercase().ends_with("id");
-    if is_id || value.unsigned_abs() > 1 << 53 {
+    if pitt_query::is_id(name) || value.unsigned_abs() > 1 << 53 {
         value.to_string().into()
     } else {
         value.into()

@@ -51,7 +51,6 @@ impl Write for BesideTheView {
 /// The view of a run: redrawn in place on a terminal; elsewhere a line at the start and one a minute. Goes to stderr.
 pub struct Live {
     title: String,
-    filters: Vec<String>,
     /// Packets expected, if known.
     expected: Option<u64>,
     begin: Instant,
@@ -64,10 +63,9 @@ pub struct Live {
 
 impl Live {
     /// A view with a title and one line a filter.
-    pub fn new(title: String, filters: Vec<String>, expected: Option<u64>) -> Self {
+    pub fn new(title: String, expected: Option<u64>) -> Self {
         Self {
             title,
-            filters,
             expected,
             begin: Instant::now(),
             drawn: None,
@@ -146,9 +144,6 @@ impl Live {
 
     fn line(&self, counters: &Counters, inputs: &[InputStatus]) -> String {
         let latency = counters.latency();
-        let matches: u64 = (0..self.filters.len())
-            .map(|filter| counters.matches(filter))
-            .sum();
         let rate = match &self.telemetry {
             Some(telemetry) => telemetry.rate().alerts_per_s_1m,
             None => self.rate().0,
@@ -160,7 +155,7 @@ impl Live {
             count(counters.stored.get()),
             counted(counters.duplicates.get(), "duplicate"),
             count(counters.quarantined.get()),
-            count(matches),
+            count(counters.matches()),
             milliseconds(latency.quantile_ms(0.5)),
             milliseconds(latency.quantile_ms(0.99)),
         );
@@ -228,10 +223,7 @@ impl Live {
                 ));
             }
         }
-        if !self.filters.is_empty() {
-            text.push('\n');
-            text.push_str(&self.matches(counters));
-        }
+        text.push_str(&matches(counters));
         text
     }
 
@@ -248,28 +240,33 @@ impl Live {
         );
         format!("  {bar} {:.0} %\n", share * 100.0)
     }
+}
 
-    fn matches(&self, counters: &Counters) -> String {
-        let stored = counters.stored.get().max(1) as f64;
-        let mut table = Table::new([
-            ("  filter", Align::Left),
-            ("matches", Align::Right),
-            ("share", Align::Right),
-        ]);
-        let mut row = |name: &str, matches: u64| {
-            let share = format!("{:.2} %", 100.0 * matches as f64 / stored);
-            table.row([format!("  {name}"), count(matches), share]);
-        };
-        for (index, name) in self.filters.iter().enumerate().take(MOST_FILTERS) {
-            row(name, counters.matches(index));
-        }
-        if self.filters.len() > MOST_FILTERS {
-            let rest = MOST_FILTERS..self.filters.len();
-            let name = format!("{} more", rest.len());
-            row(&name, rest.map(|filter| counters.matches(filter)).sum());
-        }
-        table.render()
+/// A line for each filter.
+fn matches(counters: &Counters) -> String {
+    let filters = counters.filters();
+    if filters.is_empty() {
+        return String::new();
     }
+    let stored = counters.stored.get().max(1) as f64;
+    let mut table = Table::new([
+        ("  filter", Align::Left),
+        ("matches", Align::Right),
+        ("share", Align::Right),
+    ]);
+    let mut row = |name: &str, matches: u64| {
+        let share = format!("{:.2} %", 100.0 * matches as f64 / stored);
+        table.row([format!("  {name}"), count(matches), share]);
+    };
+    let (shown, rest) = filters.split_at(filters.len().min(MOST_FILTERS));
+    for (name, counts) in shown {
+        row(name, counts.matches.get());
+    }
+    if !rest.is_empty() {
+        let sum = rest.iter().map(|(_, counts)| counts.matches.get()).sum();
+        row(&format!("{} more", rest.len()), sum);
+    }
+    format!("\n{}", table.render())
 }
 
 /// Messages that wait in all streams; `None` where there are none, or nobody knows yet.

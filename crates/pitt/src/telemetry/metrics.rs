@@ -102,8 +102,8 @@ fn filters(page: &mut Page, status: &Status) {
         (
             "pitt_filter_up",
             "gauge",
-            "1 while a filter works, 0 when it was switched off.",
-            |filter| u64::from(filter.switched_off.is_none()),
+            "1 while a filter works, 0 when it was switched off or rests.",
+            |filter| u64::from(filter.switched_off.is_none() && !filter.resting),
         ),
     ];
     for (name, kind, help, value) in families {

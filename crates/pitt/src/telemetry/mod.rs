@@ -17,9 +17,8 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Instant;
 
 use pitt_archive::{Archive, tables};
-use pitt_query::FilterSet;
 
-use crate::filters;
+use crate::filters::FilterDesk;
 use crate::pipeline::{Counters, Stage};
 use crate::source::now_us;
 use rate::Rates;
@@ -40,7 +39,7 @@ pub struct Telemetry {
     lane: AtomicU32,
     started_us: i64,
     counters: Arc<Counters>,
-    filters: Mutex<Arc<FilterSet>>,
+    filters: Mutex<Arc<FilterDesk>>,
     url: OnceLock<String>,
     inputs: Mutex<Vec<Asked<Vec<InputStatus>>>>,
     /// What streams brought in earlier passes, by name.
@@ -59,7 +58,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 impl Telemetry {
     /// For a run that begins now.
-    pub fn new(archive: &Archive, filters: &Arc<FilterSet>, counters: &Arc<Counters>) -> Self {
+    pub fn new(archive: &Archive, filters: &Arc<FilterDesk>, counters: &Arc<Counters>) -> Self {
         Self {
             archive: Mutex::new(Some(archive.clone())),
             folder: archive.folder().to_owned(),
@@ -82,8 +81,8 @@ impl Telemetry {
         &self.folder
     }
 
-    /// Goes on with another handle on the archive and the same filters compiled anew.
-    pub fn go_on(&self, archive: &Archive, filters: &Arc<FilterSet>) {
+    /// Goes on with another handle on the archive and the filters opened anew.
+    pub fn go_on(&self, archive: &Archive, filters: &Arc<FilterDesk>) {
         *lock(&self.archive) = Some(archive.clone());
         *lock(&self.filters) = filters.clone();
         self.lane
@@ -106,6 +105,11 @@ impl Telemetry {
     /// The handle on the archive, while there is one.
     pub fn open_archive(&self) -> Option<Archive> {
         lock(&self.archive).clone()
+    }
+
+    /// The filters, and how to change them.
+    pub fn filter_desk(&self) -> Arc<FilterDesk> {
+        lock(&self.filters).clone()
     }
 
     /// What the pipeline counts.
@@ -153,7 +157,7 @@ impl Telemetry {
     }
 
     /// Counts what the archive has, from its log; now and then, as that grows with the number of files.
-    fn count_archive(&self) {
+    pub(crate) fn count_archive(&self) {
         let Some(archive) = self.open_archive() else {
             return;
         };
@@ -224,21 +228,28 @@ impl Telemetry {
         })
     }
 
+    /// The filters at work, and those that rest and have matched something since the start.
     fn filters(&self) -> Vec<FilterStatus> {
-        let filters = lock(&self.filters).clone();
-        let disabled: BTreeMap<usize, String> = filters
-            .disabled()
-            .into_iter()
-            .map(|(index, off)| (index, off.reason.clone()))
-            .collect();
-        let named = filters.filters().iter().enumerate();
-        named
-            .map(|(index, filter)| FilterStatus {
-                name: filter.name().to_owned(),
-                version: filters::version(filter).to_string(),
-                matches: self.counters.matches(index),
-                delivered: self.counters.delivered(index),
-                switched_off: disabled.get(&index).cloned(),
+        let roster = self.filter_desk().at_work().now();
+        let member = |name: &str| roster.members().iter().find(|member| &*member.name == name);
+        for member in roster.members() {
+            self.counters.of_filter(&member.name);
+        }
+        let counted = self.counters.filters().into_iter();
+        let known = counted.filter(|(name, counts)| {
+            member(name).is_some() || counts.matches.get() + counts.delivered.get() > 0
+        });
+        known
+            .map(|(name, counts)| {
+                let member = member(&name);
+                FilterStatus {
+                    version: member.map_or_else(String::new, |found| found.version.to_string()),
+                    matches: counts.matches.get(),
+                    delivered: counts.delivered.get(),
+                    switched_off: member.and_then(|found| Some(found.off()?.reason.clone())),
+                    resting: member.is_none(),
+                    name: name.to_string(),
+                }
             })
             .collect()
     }

@@ -122,14 +122,17 @@ pub struct StageStatus {
 pub struct FilterStatus {
     /// Its name.
     pub name: String,
-    /// Its version.
+    /// Its version at work; empty while it rests.
     pub version: String,
-    /// Matches since the start.
+    /// Matches since the start, of all its versions.
     pub matches: u64,
     /// Of them acknowledged by the output, and older ones that were still to be published.
     pub delivered: u64,
     /// Why it was switched off, if it was.
     pub switched_off: Option<String>,
+    /// Whether it rests: it was paused or removed while the broker ran.
+    #[serde(default)]
+    pub resting: bool,
 }
 
 /// One input.

@@ -98,6 +98,16 @@ fn nights_come_once_and_the_tarball_goes() {
     let said = good(folder, &["download", "--url", &server.url]);
     assert!(said.contains("20180602: 40 packets"), "{said}");
     assert_eq!(alerts(folder), 40);
+    let listed = good(folder, &["ls"]);
+    let public = listed.split("public night").nth(1).unwrap_or_default();
+    let mut words = public.split_whitespace();
+    assert!(words.any(|word| word == "2018-06-02"), "{listed}");
+    assert_eq!(words.next(), Some("40"), "{listed}");
+    assert!(words.any(|word| word == "complete"), "{listed}");
+    let lines = json(folder, &["ls", "--json"]);
+    let mut of_night = lines.as_array().unwrap().iter();
+    let public = of_night.find(|line| line["night"] == 20_180_602).unwrap();
+    assert_eq!(public["public"]["packets"], 40);
     let said = good(folder, &["download", "--url", &server.url]);
     assert!(said.contains("Nothing to fetch"), "{said}");
 

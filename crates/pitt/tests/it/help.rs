@@ -8,6 +8,7 @@ fn every_command_has_help_with_an_example() {
     let commands: &[&[&str]] = &[
         &["demo"],
         &["run"],
+        &["serve"],
         &["download"],
         &["status"],
         &["ls"],
@@ -22,6 +23,8 @@ fn every_command_has_help_with_an_example() {
         &["verify"],
         &["quarantine", "list"],
         &["quarantine", "retry"],
+        &["claims", "list"],
+        &["claims", "release"],
         &["simulate"],
         &["stream"],
         &["replay"],
@@ -67,6 +70,7 @@ fn the_first_page_names_every_command() {
     query       Ask the archive in SQL
     verify      Prove from the files that no alert is lost, doubled or altered
     quarantine  What could not be read, and reading it again
+    claims      What processes that died have claimed and nobody stores
     simulate    Write made-up ZTF and LSST packets to a folder
     stream      Serve alerts as a Kafka-compatible stream, with nothing to install
     replay      Send an archive's alerts into a Kafka topic again

@@ -13,8 +13,10 @@ mod hostile;
 mod interrupted;
 mod journey;
 mod kafka;
+mod live;
 #[path = "../../../pitt-nights/tests/it/server.rs"]
 mod nights_server;
+mod openapi;
 mod port;
 mod publish;
 mod quarantine;

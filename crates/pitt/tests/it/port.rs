@@ -7,14 +7,13 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use pitt::config::{Config, HttpSettings};
+use pitt::filters::FilterDesk;
 use pitt::http::api::Api;
 use pitt::http::registry::{Catalogue, Surveys};
 use pitt::http::{Port, Site};
-use pitt::pipeline::Counters;
 use pitt::telemetry::Telemetry;
 use pitt_alert::{SchemaStore, WriterSchema};
 use pitt_archive::{Archive, ArchiveOptions, StoredSchema};
-use pitt_query::Catalogs;
 
 /// Longest wait for anything here: only a test that fails takes so long.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
@@ -45,9 +44,8 @@ fn open(folder: &std::path::Path, connections: usize) -> Port {
 /// The same with other settings.
 pub(crate) fn open_as(folder: &std::path::Path, settings: HttpSettings) -> Port {
     let archive = Archive::open(&folder.to_string_lossy(), ArchiveOptions::default()).unwrap();
-    let surveys = pitt::filters::known_surveys().unwrap();
-    let filters = pitt::broker::compile(vec![], &surveys, &Catalogs::new()).unwrap();
-    let counters = Arc::new(Counters::new(0));
+    let filters = FilterDesk::open(archive.folder(), vec![], SchemaStore::new(), &[]).unwrap();
+    let counters = Arc::default();
     let telemetry = Telemetry::new(&archive, &Arc::new(filters), &counters);
     let schemas = || {
         vec![

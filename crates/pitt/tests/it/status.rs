@@ -125,7 +125,7 @@ fn metrics_status_and_ledger_say_the_same() {
     python_reads(&page);
     let (_, health) = get(at, "/healthz");
     assert!(health.contains("\"status\":\"ok\""), "{health}");
-    let live: Value = serde_json::from_str(&get(at, "/status").1).unwrap();
+    let live: Value = serde_json::from_str(&get(at, "/status.json").1).unwrap();
     python_asks_the_registry(at);
     let output = interrupt(run);
     assert!(output.status.success(), "{}", text(&output.stderr));

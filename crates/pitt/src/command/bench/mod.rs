@@ -10,13 +10,13 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use pitt_alert::{Decoded, Packet};
-use pitt_query::{Catalogs, FilterSet};
+use pitt_query::Catalogs;
 use serde_json::{Value, json};
 
 use self::night::{Night, write_filters};
 use crate::broker::{self, DecodeAndFilter};
 use crate::cli::Bench;
-use crate::filters;
+use crate::filters::{self, Roster, built_in_schemas};
 use crate::pipeline::cpu;
 use crate::screen::{self, Align, Table, count};
 
@@ -40,7 +40,7 @@ pub(super) fn run(args: &Bench) -> Result<ExitCode> {
     let filters = write_filters(&scratch.0.join("filters"), args.filters)?;
     let whole = whole::measure(&scratch.0, &mut night, args.reclaim)?;
     let set = broker::compile(filters, &filters::known_surveys()?, &Catalogs::new())?;
-    let figures = figures(&night.sample, Arc::new(set), &whole)?;
+    let figures = figures(&night.sample, Arc::new(Roster::of(set)), &whole)?;
     if args.json {
         screen::print_json(&figures)?;
     } else {
@@ -74,8 +74,8 @@ fn seconds(mut pass: impl FnMut()) -> f64 {
     took.as_secs_f64() / f64::from(passes)
 }
 
-fn figures(packets: &[Packet], set: Arc<FilterSet>, whole: &Value) -> Result<Value> {
-    let mut worker = DecodeAndFilter::new(filters::built_in_schemas()?, set.clone());
+fn figures(packets: &[Packet], filters: Arc<Roster>, whole: &Value) -> Result<Value> {
+    let mut worker = DecodeAndFilter::new(built_in_schemas()?, filters.clone());
     let mut batches: Vec<Decoded> = vec![];
     let decode = seconds(|| {
         batches = packets
@@ -93,7 +93,7 @@ fn figures(packets: &[Packet], set: Arc<FilterSet>, whole: &Value) -> Result<Val
     Ok(json!({
         "alerts": whole["received"],
         "packet_bytes_mean": number("bytes") / number("received").max(1.0),
-        "filters": set.filters().len(),
+        "filters": filters.set().filters().len(),
         "disabled_filters": whole["disabled_filters"],
         "cores": std::thread::available_parallelism().map_or(0, usize::from),
         "decode": {"alerts_per_s": rate(decode), "mb_per_s": flow(decode), "us_per_alert": decode * 1e6 / alerts.max(1) as f64},

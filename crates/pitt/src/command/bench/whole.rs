@@ -89,8 +89,8 @@ pub(super) fn inside(scratch: &Path) -> Result<ExitCode> {
     let settings = Config::load(None, |_| None, vec![("archive", archive.into())])?.settings;
     let filters = filters::load_all(&scratch.join("filters"))?;
     let broker = Broker::open(&settings, filters)?;
-    let (counters, stop) = (Arc::new(Counters::new(0)), Stop::default());
-    let (sources, set) = (broker.sources(), broker.filters().clone());
+    let (counters, stop) = (Arc::new(Counters::default()), Stop::default());
+    let (sources, filters) = (broker.sources(), broker.filters().clone());
     let mut measured = Measured::default();
     broker.run(
         |outlet| {
@@ -109,9 +109,9 @@ pub(super) fn inside(scratch: &Path) -> Result<ExitCode> {
         &stop,
         |_| {},
     )?;
-    let disabled: Vec<String> = set
+    let roster = filters.at_work().now();
+    let disabled: Vec<String> = roster
         .disabled()
-        .into_iter()
         .map(|(_, off)| off.reason.to_string())
         .collect();
     let mut figures = measured.figures(&counters);

@@ -107,7 +107,13 @@ impl Api {
                 let _ = out.send.blocking_send(Err(problem));
             }
         })?;
-        let first = pieces.recv().await.unwrap_or_else(|| Ok(Bytes::new()))?;
+        let gone = || {
+            Problem::fault(
+                "the answer was not written",
+                &"a panic, or the program ends",
+            )
+        };
+        let first = pieces.recv().await.unwrap_or_else(|| Err(gone()))?;
         let rest = futures::stream::unfold((Some(first), pieces), next_piece);
         Ok((format.headers(name), Body::from_stream(rest)).into_response())
     }
@@ -156,7 +162,8 @@ impl Pieces {
     fn send(&mut self) -> io::Result<()> {
         let piece = Bytes::from(std::mem::take(&mut self.waiting));
         self.begun = true;
-        let sent = timeout(PATIENCE, self.send.send(Ok(piece)));
+        // The clock is the runtime's: it is asked inside.
+        let sent = async { timeout(PATIENCE, self.send.send(Ok(piece))).await };
         match self.runtime.block_on(sent) {
             Ok(Ok(())) => Ok(()),
             _ => Err(io::ErrorKind::BrokenPipe.into()),

@@ -35,7 +35,7 @@ pub struct Place {
 }
 
 /// What there is: every path, with a line on it
-#[utoipa::path(get, path = "/", tag = "about", operation_id = "index",
+#[utoipa::path(get, path = "/api/v1/", tag = "about", operation_id = "index",
     responses((status = 200, description = "The paths.", body = Index)))]
 pub async fn index() -> Answer {
     let document = super::openapi();

@@ -15,15 +15,31 @@
 //! port's own thread.
 
 pub mod alert;
+pub mod alerts;
 pub mod answer;
 pub mod columns;
+pub mod compat;
+pub mod counted;
 pub mod cursor;
+pub mod cutouts;
 pub mod document;
+pub mod holdings;
 pub mod index;
+pub mod light_curve;
+pub mod links;
+pub mod matched;
 pub mod me;
+pub mod nights;
+pub mod objects;
 pub mod params;
 pub mod pool;
+pub mod position;
 pub mod problem;
+pub mod quarantine;
+pub mod resolve;
+pub mod shelf;
+pub mod sift;
+pub mod sql;
 pub mod stock;
 pub mod table;
 pub mod votable;
@@ -37,9 +53,12 @@ use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use super::live::{self, Live};
 use crate::config::Settings;
 use crate::telemetry::Telemetry;
+use counted::Counted;
 use pool::Pool;
+use shelf::Shelf;
 use stock::Stock;
 
 /// What every handler is given. Clones share it.
@@ -56,6 +75,12 @@ pub struct Parts {
     pub settings: Settings,
     /// The threads on which the archive is asked.
     pub pool: Pool,
+    /// What the logs say of data files.
+    pub shelf: Shelf,
+    /// What takes long to find out.
+    pub counted: Counted,
+    /// Filters' matches as they come.
+    pub live: Arc<Live>,
 }
 
 impl Deref for Api {
@@ -73,11 +98,18 @@ impl Api {
     /// The system gives no threads.
     pub fn new(telemetry: Arc<Telemetry>, settings: &Settings) -> io::Result<Self> {
         let archive = telemetry.clone();
+        let recent_bytes = settings.http.recent_mb << 20;
+        let live = Arc::new(Live::new(telemetry.clone(), recent_bytes));
+        let stock = Stock::new(move || archive.open_archive());
+        stock.set_fresh(live.recent.clone());
         let parts = Parts {
-            stock: Stock::new(move || archive.open_archive()),
+            stock,
+            live,
             telemetry,
             settings: settings.clone(),
             pool: Pool::start()?,
+            shelf: Shelf::default(),
+            counted: Counted::default(),
         };
         Ok(Self(Arc::new(parts)))
     }
@@ -86,16 +118,44 @@ impl Api {
 /// The handlers under `/api/v1`.
 fn v1() -> OpenApiRouter<Api> {
     OpenApiRouter::new()
-        .routes(routes!(index::index))
         .routes(routes!(index::openapi))
         .routes(routes!(index::status))
         .routes(routes!(me::me))
+        .routes(routes!(alerts::alerts))
+        .routes(routes!(alert::alert))
         .routes(routes!(alert::packet))
+        .routes(routes!(cutouts::of_alert))
+        .routes(routes!(objects::conesearch))
+        .routes(routes!(objects::object))
+        .routes(routes!(objects::lightcurve))
+        .routes(routes!(objects::object_alerts))
+        .routes(routes!(objects::object_matches))
+        .routes(routes!(objects::neighbours))
+        .routes(routes!(resolve::resolve))
+        .routes(routes!(sql::sql))
+        .routes(routes!(sql::tables))
+        .routes(routes!(nights::nights))
+        .routes(routes!(nights::sky))
+        .routes(routes!(nights::ledger))
+        .routes(routes!(holdings::statistics))
+        .routes(routes!(holdings::schemas))
+        .routes(routes!(holdings::schema))
+        .routes(routes!(holdings::catalogs))
+        .routes(routes!(quarantine::quarantine))
+        .routes(routes!(quarantine::reasons))
+        .routes(routes!(alerts::sources))
+        .routes(routes!(cutouts::cutouts))
+        .routes(routes!(holdings::schema_alias))
+        .routes(routes!(holdings::tags))
+        .routes(routes!(nights::skymap))
 }
 
 /// All handlers, each with its part of the document. Other modules' handlers join here.
 fn handlers() -> OpenApiRouter<Api> {
-    OpenApiRouter::with_openapi(document::head()).nest("/api/v1", v1())
+    let v1 = v1().merge(live::handlers());
+    OpenApiRouter::with_openapi(document::head())
+        .routes(routes!(index::index))
+        .nest("/api/v1", v1)
 }
 
 /// The OpenAPI document.
@@ -105,5 +165,6 @@ pub fn openapi() -> OpenApi {
 
 /// The routes.
 pub fn router(api: Api) -> Router {
-    handlers().with_state(api).split_for_parts().0
+    let (ours, _) = handlers().split_for_parts();
+    ours.merge(compat::routes()).with_state(api)
 }

@@ -162,7 +162,10 @@ impl From<QueryError> for Problem {
                 Self::new(StatusCode::UNPROCESSABLE_ENTITY, "time_limit", detail)
             }
             QueryError::ReadOnly { .. } => Self::new(StatusCode::FORBIDDEN, "read_only", detail),
-            QueryError::Sql(_) if detail.contains("Resources exhausted") => {
+            // What cannot be spilled is said in either way.
+            QueryError::Sql(_)
+                if detail.contains("Resources exhausted") || detail.contains("to spill") =>
+            {
                 let detail = "the query needs more memory than `query.memory_mb` allows";
                 Self::new(StatusCode::UNPROCESSABLE_ENTITY, "memory_limit", detail).hint(
                     "group or sort fewer rows: narrow it by `night`, or ask for fewer columns",

@@ -139,6 +139,14 @@ impl Table {
         }
     }
 
+    /// The same, with other UCDs of these columns.
+    pub fn with_ucds(mut self, ucds: &[(&str, &str)]) -> Self {
+        for (name, ucd) in ucds {
+            self.schema = columns::with_ucd(&self.schema, name, ucd);
+        }
+        self
+    }
+
     /// The same, saying where it goes on.
     pub fn going_on(self, next: Option<String>) -> Self {
         let truncated = next.is_some();
@@ -166,7 +174,12 @@ impl Source for Table {
     }
 
     fn more(&mut self) -> Option<Result<RecordBatch, QueryError>> {
-        self.batches.next().map(Ok)
+        let batch = self.batches.next()?;
+        Some(
+            batch
+                .with_schema(self.schema.clone())
+                .map_err(QueryError::from),
+        )
     }
 
     fn ending(&self) -> Ending {

@@ -1,4 +1,8 @@
-//! Filters from files, and the schemas and catalogs they are held against.
+//! Filters: from files and from the archive's book, the schemas they are held against, and those at work.
+
+mod book;
+mod desk;
+mod roster;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -7,6 +11,10 @@ use anyhow::{Context, Result, bail};
 use pitt_alert::{Decoder, Packet, SchemaStore, Selection};
 use pitt_query::{Filter, FilterError, Surveys};
 use pitt_simulate::{SimulationConfig, Simulator};
+
+pub use book::{Book, BookError, Contents, Draft, Entry, VersionNote, check_name};
+pub use desk::{FilterDesk, FilterOrigin, FilterState, FromFile, Known};
+pub use roster::{AtWork, Member, Roster};
 
 /// A filter refused, shown with the line and a mark under the place.
 #[derive(Debug)]
@@ -101,7 +109,7 @@ macro_rules! example {
     ($name:literal) => {
         (
             $name,
-            include_str!(concat!("../../../examples/filters/", $name, ".sql")),
+            include_str!(concat!("../../../../examples/filters/", $name, ".sql")),
         )
     };
 }

@@ -1,0 +1,122 @@
+//! Rows of `matches`: which filters took an alert, what of an object, what on a night.
+
+use arrow_array::cast::AsArray;
+use arrow_array::types::{Float64Type, Int64Type};
+use arrow_array::{Array, RecordBatch};
+use pitt_archive::{Archive, tables};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::Api;
+use super::problem::Problem;
+use super::shelf::Bounds;
+
+/// That a filter took an alert.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Match {
+    /// Name of the filter.
+    pub filter: String,
+    /// Its version.
+    pub version: String,
+    /// Survey of the alert.
+    pub survey: String,
+    /// The alert.
+    pub alert_id: i64,
+    /// Its object.
+    pub object_id: Option<String>,
+    /// Its time, d (TAI); `NaN` without.
+    pub mjd_tai: f64,
+    /// When it was matched, microseconds since 1970, UTC; `None` in archives of older versions.
+    pub matched_us: Option<i64>,
+}
+
+/// A filter that took an alert.
+#[derive(Clone, Debug, Serialize, ToSchema, PartialEq)]
+pub struct TakenBy {
+    /// Name of the filter.
+    pub filter: String,
+    /// Its version.
+    pub version: String,
+    /// When, microseconds since 1970, UTC.
+    pub matched_us: Option<i64>,
+}
+
+impl From<Match> for TakenBy {
+    fn from(taken: Match) -> Self {
+        Self {
+            filter: taken.filter,
+            version: taken.version,
+            matched_us: taken.matched_us,
+        }
+    }
+}
+
+const COLUMNS: [&str; 7] = [
+    "filter",
+    "version",
+    "survey",
+    "alert_id",
+    "object_id",
+    "mjd_tai",
+    "matched_us",
+];
+
+impl Api {
+    /// The matches that `wanted` takes, of the files that `may_hold` does not rule out, in order of commit.
+    ///
+    /// # Errors
+    /// The archive cannot be read.
+    pub fn matches(
+        &self,
+        archive: &Archive,
+        may_hold: impl Fn(&Bounds) -> bool,
+        mut wanted: impl FnMut(&str, &str, i64, Option<&str>) -> bool,
+    ) -> Result<Vec<Match>, Problem> {
+        let mut found = vec![];
+        for (file, _) in self.shelf.files(archive, tables::MATCHES, may_hold)? {
+            // Files of older versions do not say when.
+            let rows: Vec<RecordBatch> = match file.read(&COLUMNS) {
+                Ok(rows) => rows.collect::<Result<_, _>>()?,
+                Err(_) => file.read(&COLUMNS[..6])?.collect::<Result<_, _>>()?,
+            };
+            rows.iter()
+                .for_each(|rows| take(rows, &mut wanted, &mut found));
+        }
+        Ok(found)
+    }
+}
+
+fn take(
+    rows: &RecordBatch,
+    wanted: &mut impl FnMut(&str, &str, i64, Option<&str>) -> bool,
+    found: &mut Vec<Match>,
+) {
+    let text = |column: usize, row: usize| rows.column(column).as_string::<i32>().value(row);
+    let ids = rows.column(3).as_primitive::<Int64Type>();
+    let objects = rows.column(4).as_string::<i32>();
+    let times = rows.column(5).as_primitive::<Float64Type>();
+    let matched = rows
+        .columns()
+        .get(6)
+        .and_then(|column| column.as_primitive_opt::<Int64Type>());
+    for row in 0..rows.num_rows() {
+        let object_id = objects.is_valid(row).then(|| objects.value(row));
+        if wanted(text(0, row), text(2, row), ids.value(row), object_id) {
+            found.push(Match {
+                filter: text(0, row).to_owned(),
+                version: text(1, row).to_owned(),
+                survey: text(2, row).to_owned(),
+                alert_id: ids.value(row),
+                object_id: object_id.map(str::to_owned),
+                mjd_tai: if times.is_valid(row) {
+                    times.value(row)
+                } else {
+                    f64::NAN
+                },
+                matched_us: matched
+                    .filter(|us| us.is_valid(row))
+                    .map(|us| us.value(row)),
+            });
+        }
+    }
+}

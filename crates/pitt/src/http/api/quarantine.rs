@@ -1,0 +1,251 @@
+//! What could not be read, and why.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use arrow_array::cast::AsArray;
+use arrow_array::types::{Int32Type, Int64Type};
+use arrow_array::{Array, ArrayRef, Int32Array, Int64Array, RecordBatch, StringArray};
+use axum::extract::State;
+use pitt_archive::tables;
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+
+use super::alerts::{Order, limit};
+use super::answer::{Answer, json};
+use super::params::TableParams;
+use super::pool::Lane;
+use super::problem::Problem;
+use super::table::{Shape, Table, TableBody};
+use super::{Api, columns, cursor};
+
+/// Which records.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct QuarantineQuery {
+    /// Only those with this reason.
+    pub reason: Option<String>,
+    /// Most records, up to 10,000; 100 when left out.
+    #[param(minimum = 1, maximum = 10_000)]
+    pub limit: Option<u32>,
+    /// Where to go on: `next` of the answer before.
+    pub cursor: Option<String>,
+    /// Which come first: the newest when left out.
+    #[param(inline)]
+    pub order: Option<Order>,
+}
+
+/// A record in quarantine.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Record {
+    received_us: i64,
+    partition: String,
+    offset: i64,
+    record: i32,
+    name: String,
+    reason: String,
+    detail: String,
+    bytes: Option<i64>,
+}
+
+/// Records that could not be read, newest first
+#[utoipa::path(method(get, post), path = "/quarantine", tag = "archive", operation_id = "quarantine",
+    params(QuarantineQuery, Shape),
+    responses((status = 200, description = "The records.", body = TableBody)))]
+pub async fn quarantine(
+    State(api): State<Api>,
+    TableParams(query, shape): TableParams<QuarantineQuery>,
+) -> Answer {
+    let limit = limit(query.limit, 100, 10_000)?;
+    api.table(Lane::Long, ("quarantine", shape), move |api| {
+        list(api, &query, limit)
+    })
+    .await
+}
+
+fn list(api: &Api, query: &QuarantineQuery, limit: usize) -> Result<Table, Problem> {
+    let oldest_first = query.order == Some(Order::Oldest);
+    let list = if oldest_first {
+        "quarantine-oldest"
+    } else {
+        "quarantine"
+    };
+    let after = query
+        .cursor
+        .as_deref()
+        .map(|cursor| cursor::read::<4>(list, cursor))
+        .transpose()?;
+    let mut records = records(api)?;
+    records.retain(|record| {
+        query
+            .reason
+            .as_ref()
+            .is_none_or(|reason| record.reason == *reason)
+    });
+    records.sort();
+    if !oldest_first {
+        records.reverse();
+    }
+    if let Some(after) = after {
+        let place = place(&after)?;
+        let key = |record: &Record| {
+            (
+                record.received_us,
+                record.partition.clone(),
+                record.offset,
+                record.record,
+            )
+        };
+        records.retain(|record| {
+            if oldest_first {
+                key(record) > place
+            } else {
+                key(record) < place
+            }
+        });
+    }
+    let next = (records.len() > limit).then(|| {
+        records.truncate(limit);
+        let last = &records[limit - 1];
+        let parts = [
+            last.received_us.to_string(),
+            last.partition.clone(),
+            last.offset.to_string(),
+            last.record.to_string(),
+        ];
+        cursor::write(list, &parts)
+    });
+    Ok(table(&records)?.going_on(next))
+}
+
+fn place(
+    [received, partition, offset, record]: &[String; 4],
+) -> Result<(i64, String, i64, i32), Problem> {
+    let bad = |_| {
+        Problem::bad_parameter(
+            "cursor",
+            "the cursor is damaged (take it from `next` as it is)",
+        )
+    };
+    Ok((
+        received.parse().map_err(bad)?,
+        partition.clone(),
+        offset.parse().map_err(bad)?,
+        record.parse().map_err(bad)?,
+    ))
+}
+
+fn records(api: &Api) -> Result<Vec<Record>, Problem> {
+    let names = [
+        "received_us",
+        "partition",
+        "offset",
+        "record",
+        "name",
+        "reason",
+        "detail",
+        "packet",
+    ];
+    let archive = api.stock.archive()?;
+    let mut records = vec![];
+    for (file, _) in api.shelf.files(&archive, tables::QUARANTINE, |_| true)? {
+        for rows in file.read(&names)? {
+            let rows = rows?;
+            records.extend((0..rows.num_rows()).map(|row| record(&rows, row)));
+        }
+    }
+    Ok(records)
+}
+
+fn record(rows: &RecordBatch, row: usize) -> Record {
+    let text = |at: usize| rows.column(at).as_string::<i32>().value(row).to_owned();
+    let whole = |at: usize| rows.column(at).as_primitive::<Int64Type>().value(row);
+    let packet = rows.column(7);
+    let bytes = packet
+        .is_valid(row)
+        .then(|| packet.as_binary::<i32>().value(row).len() as i64);
+    Record {
+        received_us: whole(0),
+        partition: text(1),
+        offset: whole(2),
+        record: rows.column(3).as_primitive::<Int32Type>().value(row),
+        name: text(4),
+        reason: text(5),
+        detail: text(6),
+        bytes,
+    }
+}
+
+fn table(records: &[Record]) -> Result<Table, Problem> {
+    let schema = columns::schema(&[
+        "reason",
+        "name",
+        "partition",
+        "offset",
+        "record",
+        "received_us",
+        "bytes",
+        "detail",
+    ])?;
+    let text = |of: fn(&Record) -> &str| -> ArrayRef {
+        Arc::new(
+            records
+                .iter()
+                .map(|record| Some(of(record)))
+                .collect::<StringArray>(),
+        )
+    };
+    let whole = |of: fn(&Record) -> Option<i64>| -> ArrayRef {
+        Arc::new(records.iter().map(of).collect::<Int64Array>())
+    };
+    let batch = columns::batch(
+        &schema,
+        vec![
+            text(|r| &r.reason),
+            text(|r| &r.name),
+            text(|r| &r.partition),
+            whole(|r| Some(r.offset)),
+            Arc::new(
+                records
+                    .iter()
+                    .map(|r| Some(r.record))
+                    .collect::<Int32Array>(),
+            ),
+            whole(|r| Some(r.received_us)),
+            whole(|r| r.bytes),
+            text(|r| &r.detail),
+        ],
+    )?;
+    Ok(Table::new(schema, vec![batch]))
+}
+
+/// Reasons, with counts.
+#[derive(Serialize, ToSchema)]
+pub struct ReasonsBody {
+    reasons: Vec<ReasonCount>,
+}
+
+/// Records with a reason.
+#[derive(Serialize, ToSchema)]
+pub struct ReasonCount {
+    /// Stable code.
+    reason: String,
+    /// Records.
+    n: u64,
+}
+
+/// Reasons why records could not be read, with counts
+#[utoipa::path(method(get, post), path = "/quarantine/reasons", tag = "archive", operation_id = "quarantine_reasons",
+    responses((status = 200, description = "The reasons, the most frequent first.", body = ReasonsBody)))]
+pub async fn reasons(State(api): State<Api>) -> Answer {
+    let body = api.ask(Lane::Long, |api| {
+        api.tally(|tally| {
+            let reasons: BTreeMap<String, u64> = tally.ledger.total().quarantined;
+            let count = |(reason, n)| ReasonCount { reason, n };
+            let mut reasons: Vec<ReasonCount> = reasons.into_iter().map(count).collect();
+            reasons.sort_by_key(|reason| std::cmp::Reverse(reason.n));
+            ReasonsBody { reasons }
+        })
+    });
+    json(&body.await?)
+}

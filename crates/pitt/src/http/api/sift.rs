@@ -1,0 +1,346 @@
+//! Alerts sifted by their common columns, the newest (or oldest) first, without reading more files than needed.
+//!
+//! Files are read in the order of their bounds in time, and only as many as can still hold one of the rows asked for.
+
+use std::cmp::Ordering;
+use std::collections::{BTreeSet, HashMap};
+
+use arrow_array::cast::AsArray;
+use arrow_array::types::{Float32Type, Float64Type, Int64Type};
+use arrow_array::{
+    Array, ArrayRef, Float32Array, Float64Array, Int64Array, RecordBatch, StringArray,
+};
+use arrow_schema::DataType;
+use pitt_archive::{Archive, tables};
+use pitt_sky::coords::Icrs;
+use pitt_sky::healpix::cone_ranges29;
+use std::ops::Range;
+
+use super::Api;
+use super::problem::Problem;
+use super::shelf::Bounds;
+
+/// The common columns of an alert.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Alert {
+    /// Survey.
+    pub survey: String,
+    /// candid or diaSourceId.
+    pub alert_id: i64,
+    /// Object, if it has one.
+    pub object_id: Option<String>,
+    /// Middle of the exposure, d (TAI).
+    pub mjd_tai: Option<f64>,
+    /// Night, YYYYMMDD.
+    pub night: Option<i32>,
+    /// Right ascension `[deg]`.
+    pub ra: Option<f64>,
+    /// Declination `[deg]`.
+    pub dec: Option<f64>,
+    /// Band.
+    pub band: Option<String>,
+    /// Difference flux `[nJy]`.
+    pub psf_flux: Option<f32>,
+    /// Its standard error `[nJy]`.
+    pub psf_flux_err: Option<f32>,
+    /// 0 to 1.
+    pub reliability: Option<f32>,
+}
+
+const COLUMNS: [(&str, DataType); 10] = [
+    ("alert_id", DataType::Int64),
+    ("object_id", DataType::Utf8),
+    ("mjd_tai", DataType::Float64),
+    ("night", DataType::Int64),
+    ("ra", DataType::Float64),
+    ("dec", DataType::Float64),
+    ("band", DataType::Utf8),
+    ("psf_flux", DataType::Float32),
+    ("psf_flux_err", DataType::Float32),
+    ("reliability", DataType::Float32),
+];
+
+/// A place in the list: time, survey, alert.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Place {
+    /// d (TAI); infinite for an alert without, which comes last.
+    pub mjd_tai: f64,
+    /// Survey.
+    pub survey: String,
+    /// Alert.
+    pub alert_id: i64,
+}
+
+/// A cone, with the cells that cover it.
+pub struct Cone {
+    center: Icrs,
+    radius_arcsec: f64,
+    cells: Vec<Range<i64>>,
+}
+
+impl Cone {
+    /// The cone around a position.
+    pub fn new(center: Icrs, radius_arcsec: f64) -> Self {
+        let cells = cone_ranges29(center.ra_deg, center.dec_deg, radius_arcsec);
+        Self {
+            center,
+            radius_arcsec,
+            cells,
+        }
+    }
+
+    fn has(&self, ra: Option<f64>, dec: Option<f64>) -> bool {
+        let at = ra
+            .zip(dec)
+            .map(|(ra_deg, dec_deg)| Icrs { ra_deg, dec_deg });
+        at.is_some_and(|at| self.center.separation_arcsec(at) <= self.radius_arcsec)
+    }
+
+    fn may_be_in(&self, bounds: &Bounds) -> bool {
+        bounds.cell.is_none_or(|(low, high)| {
+            self.cells
+                .iter()
+                .any(|cells| cells.start <= high && low < cells.end)
+        })
+    }
+}
+
+/// Which alerts are wanted.
+#[derive(Default)]
+pub struct Sieve {
+    /// Of this survey.
+    pub survey: Option<String>,
+    /// Of this object.
+    pub object_id: Option<String>,
+    /// Of this night.
+    pub night: Option<i32>,
+    /// In this band.
+    pub band: Option<String>,
+    /// Of at least this reliability.
+    pub min_reliability: Option<f64>,
+    /// Not before, d (TAI).
+    pub since: Option<f64>,
+    /// Not after, d (TAI).
+    pub until: Option<f64>,
+    /// Here.
+    pub cone: Option<Cone>,
+    /// Only these: survey and alert.
+    pub only: Option<HashMap<String, BTreeSet<i64>>>,
+    /// The oldest first.
+    pub oldest_first: bool,
+    /// Beyond this place.
+    pub after: Option<Place>,
+}
+
+impl Sieve {
+    fn may_be_in(&self, bounds: &Bounds) -> bool {
+        let (mut since, mut until) = (
+            self.since.unwrap_or(f64::NEG_INFINITY),
+            self.until.unwrap_or(f64::INFINITY),
+        );
+        if let Some(after) = self
+            .after
+            .as_ref()
+            .filter(|after| after.mjd_tai.is_finite())
+        {
+            match self.oldest_first {
+                true => since = since.max(after.mjd_tai),
+                false => until = until.min(after.mjd_tai),
+            }
+        }
+        self.night.is_none_or(|night| bounds.has_night(night))
+            && bounds.has_time(since, until)
+            && self
+                .object_id
+                .as_ref()
+                .is_none_or(|object| bounds.has_object(object))
+            && self.cone.as_ref().is_none_or(|cone| cone.may_be_in(bounds))
+    }
+
+    fn wants(&self, alert: &Alert) -> bool {
+        self.object_id.is_none_or_is(alert.object_id.as_ref())
+            && self.band.is_none_or_is(alert.band.as_ref())
+            && self.night.is_none_or_is(alert.night.as_ref())
+            && self
+                .min_reliability
+                .is_none_or(|least| alert.reliability.is_some_and(|is| f64::from(is) >= least))
+            && self
+                .since
+                .is_none_or(|since| alert.mjd_tai.is_some_and(|mjd| mjd >= since))
+            && self
+                .until
+                .is_none_or(|until| alert.mjd_tai.is_some_and(|mjd| mjd <= until))
+            && self
+                .cone
+                .as_ref()
+                .is_none_or(|cone| cone.has(alert.ra, alert.dec))
+            && self.only.as_ref().is_none_or(|only| {
+                only.get(&alert.survey)
+                    .is_some_and(|ids| ids.contains(&alert.alert_id))
+            })
+            && self.after.as_ref().is_none_or(|after| {
+                let place = (after.mjd_tai, after.survey.as_str(), after.alert_id);
+                self.order(self.key(alert), place) == Ordering::Greater
+            })
+    }
+
+    fn key<'a>(&self, alert: &'a Alert) -> (f64, &'a str, i64) {
+        (self.time(alert), &alert.survey, alert.alert_id)
+    }
+
+    /// The time by which an alert is ordered: without one it comes last.
+    fn time(&self, alert: &Alert) -> f64 {
+        let last = if self.oldest_first {
+            f64::INFINITY
+        } else {
+            f64::NEG_INFINITY
+        };
+        alert.mjd_tai.unwrap_or(last)
+    }
+
+    /// Where an alert stands in the list.
+    pub fn place(&self, alert: &Alert) -> Place {
+        Place {
+            mjd_tai: self.time(alert),
+            survey: alert.survey.clone(),
+            alert_id: alert.alert_id,
+        }
+    }
+
+    /// Which of two comes first.
+    fn order(&self, a: (f64, &str, i64), b: (f64, &str, i64)) -> Ordering {
+        let order =
+            a.0.total_cmp(&b.0)
+                .then_with(|| a.1.cmp(b.1))
+                .then(a.2.cmp(&b.2));
+        if self.oldest_first {
+            order
+        } else {
+            order.reverse()
+        }
+    }
+
+    /// Whether no alert of a file with these bounds can come before one at this time.
+    fn comes_after(&self, bounds: &Bounds, mjd_tai: f64) -> bool {
+        bounds
+            .mjd_tai
+            .is_some_and(|(low, high)| match self.oldest_first {
+                true => low > mjd_tai,
+                false => high < mjd_tai,
+            })
+    }
+
+    /// The end of the bounds at which reading begins.
+    fn begin(&self, bounds: &Bounds) -> f64 {
+        match (bounds.mjd_tai, self.oldest_first) {
+            (Some((low, _)), true) => low,
+            (Some((_, high)), false) => -high,
+            (None, _) => f64::NEG_INFINITY,
+        }
+    }
+}
+
+/// An optional wish and a value that may be missing.
+trait Wish<T> {
+    fn is_none_or_is(&self, value: Option<&T>) -> bool;
+}
+
+impl<T: PartialEq> Wish<T> for Option<T> {
+    fn is_none_or_is(&self, value: Option<&T>) -> bool {
+        self.as_ref().is_none_or(|wish| value == Some(wish))
+    }
+}
+
+impl Api {
+    /// The first `most` alerts that the sieve lets through, in its order.
+    ///
+    /// # Errors
+    /// The archive cannot be read.
+    pub fn sift(
+        &self,
+        archive: &Archive,
+        sieve: &Sieve,
+        most: usize,
+    ) -> Result<Vec<Alert>, Problem> {
+        let mut files = vec![];
+        for survey in archive.surveys() {
+            if sieve.survey.is_none_or_is(Some(&survey)) {
+                let of_survey = self
+                    .shelf
+                    .files(archive, &tables::alerts(&survey), |bounds| {
+                        sieve.may_be_in(bounds)
+                    })?;
+                files.extend(
+                    of_survey
+                        .into_iter()
+                        .map(|(file, bounds)| (survey.clone(), file, bounds)),
+                );
+            }
+        }
+        files.sort_by(|a, b| sieve.begin(&a.2).total_cmp(&sieve.begin(&b.2)));
+        let mut found: Vec<Alert> = vec![];
+        for (survey, file, bounds) in files {
+            let last = found
+                .get(most.wrapping_sub(1))
+                .map(|alert| sieve.time(alert));
+            if last.is_some_and(|last| sieve.comes_after(&bounds, last)) {
+                break;
+            }
+            let names = COLUMNS.map(|(name, _)| name);
+            for rows in file.read(&names)? {
+                found.extend(
+                    alerts(&survey, &rows?)?
+                        .into_iter()
+                        .filter(|alert| sieve.wants(alert)),
+                );
+            }
+            found.sort_by(|a, b| sieve.order(sieve.key(a), sieve.key(b)));
+            found.truncate(most);
+        }
+        Ok(found)
+    }
+}
+
+fn alerts(survey: &str, rows: &RecordBatch) -> Result<Vec<Alert>, Problem> {
+    let cast = |(column, (_, kind)): (&ArrayRef, &(&str, DataType))| {
+        arrow_cast::cast(column, kind)
+            .map_err(|error| Problem::fault("the alerts cannot be read", &error))
+    };
+    let columns: Vec<ArrayRef> = rows
+        .columns()
+        .iter()
+        .zip(&COLUMNS)
+        .map(cast)
+        .collect::<Result<_, _>>()?;
+    let ids: &Int64Array = columns[0].as_primitive::<Int64Type>();
+    let nights: &Int64Array = columns[3].as_primitive::<Int64Type>();
+    let text = |at: usize, row: usize| {
+        let column: &StringArray = columns[at].as_string();
+        column.is_valid(row).then(|| column.value(row).to_owned())
+    };
+    let real = |at: usize, row: usize| {
+        let column: &Float64Array = columns[at].as_primitive::<Float64Type>();
+        column.is_valid(row).then(|| column.value(row))
+    };
+    let short = |at: usize, row: usize| {
+        let column: &Float32Array = columns[at].as_primitive::<Float32Type>();
+        column.is_valid(row).then(|| column.value(row))
+    };
+    let alert = |row: usize| Alert {
+        survey: survey.to_owned(),
+        alert_id: ids.value(row),
+        object_id: text(1, row),
+        mjd_tai: real(2, row),
+        night: nights
+            .is_valid(row)
+            .then(|| i32::try_from(nights.value(row)).ok())
+            .flatten(),
+        ra: real(4, row),
+        dec: real(5, row),
+        band: text(6, row),
+        psf_flux: short(7, row),
+        psf_flux_err: short(8, row),
+        reliability: short(9, row),
+    };
+    Ok((0..rows.num_rows()).map(alert).collect())
+}

@@ -1,0 +1,138 @@
+//! Everything live: filters that change while the broker runs, and the feed of their matches.
+//!
+//! | module | what |
+//! |---|---|
+//! | [`filters`] | filters: kept, checked, tried, set to work and paused |
+//! | [`feed`], [`place`], [`row`] | the feed of matches, by places that mean the same for ever |
+//! | [`events`] | the feed as server-sent events |
+//! | [`recent`] | what is received and not committed yet |
+
+pub mod events;
+pub mod feed;
+pub mod filters;
+mod history;
+pub mod place;
+pub mod recent;
+pub mod row;
+mod status;
+
+use std::io;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use anyhow::Result;
+use bytes::Bytes;
+use tokio::sync::watch;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::api::Api;
+use crate::broker::Broker;
+use crate::telemetry::Telemetry;
+use feed::MatchFeed;
+use recent::Recent;
+
+/// How often others' commits are looked for, and the status is told.
+const BEAT: Duration = Duration::from_secs(1);
+
+/// What is live of a run, through all its passes.
+pub struct Live {
+    /// The feed of matches.
+    pub feed: Arc<MatchFeed>,
+    /// What is not committed yet.
+    pub recent: Arc<Recent>,
+    /// How the broker is: a text once a second, the same for all readers.
+    status: watch::Sender<Bytes>,
+}
+
+impl Live {
+    /// Nothing yet. `recent_bytes` is what packets that are not committed may take.
+    pub fn new(telemetry: Arc<Telemetry>, recent_bytes: usize) -> Self {
+        Self {
+            feed: Arc::new(MatchFeed::new(telemetry)),
+            recent: Arc::new(Recent::new(recent_bytes)),
+            status: watch::Sender::new(Bytes::new()),
+        }
+    }
+
+    /// Lets a broker tell of its matches, before it runs.
+    ///
+    /// # Errors
+    /// Its archive cannot be read.
+    pub fn join(&self, broker: &mut Broker) -> Result<()> {
+        self.feed.attach(broker.archive())?;
+        broker.hear(self.recent.listener());
+        broker.hear(self.feed.listener());
+        Ok(())
+    }
+
+    pub(super) fn status(&self) -> watch::Receiver<Bytes> {
+        self.status.subscribe()
+    }
+}
+
+/// The thread that looks for others' commits and tells the status; dropped, it ends, and with it all readers.
+pub struct Beating {
+    live: Arc<Live>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Beating {
+    /// Starts.
+    ///
+    /// # Errors
+    /// There can be no more threads.
+    pub fn start(live: &Arc<Live>, telemetry: &Arc<Telemetry>) -> io::Result<Self> {
+        let (own, telemetry) = (live.clone(), telemetry.clone());
+        let beat = move || {
+            let mut told = status::Told::default();
+            let mut said = false;
+            while !own.feed.is_closed() {
+                let followed = own.feed.follow();
+                if let Err(error) = &followed
+                    && !said
+                {
+                    tracing::warn!("the feed of matches does not see the archive: {error:#}");
+                }
+                said = followed.is_err();
+                if own.status.receiver_count() > 0 {
+                    own.status.send_replace(told.text(&telemetry).into());
+                }
+                std::thread::park_timeout(BEAT);
+            }
+        };
+        let thread = std::thread::Builder::new()
+            .name("pitt-feed".into())
+            .spawn(beat)?;
+        Ok(Self {
+            live: live.clone(),
+            thread: Some(thread),
+        })
+    }
+}
+
+impl Drop for Beating {
+    fn drop(&mut self) {
+        self.live.feed.close();
+        if let Some(thread) = self.thread.take() {
+            thread.thread().unpark();
+            let _ = thread.join();
+        }
+    }
+}
+
+/// The handlers under `/api/v1`.
+pub(super) fn handlers() -> OpenApiRouter<Api> {
+    OpenApiRouter::new()
+        .routes(routes!(filters::list))
+        .routes(routes!(filters::one, filters::put, filters::remove))
+        .routes(routes!(filters::text_of))
+        .routes(routes!(filters::check))
+        .routes(routes!(filters::test))
+        .routes(routes!(filters::vocabulary))
+        .routes(routes!(filters::activate))
+        .routes(routes!(filters::pause))
+        .routes(routes!(events::of_filter))
+        .routes(routes!(events::all))
+}

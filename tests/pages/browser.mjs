@@ -1,0 +1,46 @@
+// Debian's Chromium, and a tab that notes everything that should not happen.
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { chromium } from '../../web/node_modules/playwright-core/index.mjs';
+import { root } from './broker.mjs';
+
+const AXE = readFileSync(join(root, 'web/node_modules/axe-core/axe.min.js'), 'utf8');
+const PLACES = [process.env.PITT_CHROMIUM, '/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'];
+
+export const executable = PLACES.find((path) => path && existsSync(path));
+
+export const launch = () => chromium.launch({ executablePath: executable, args: ['--no-sandbox', '--disable-gpu'] });
+
+export const DESKTOP = { viewport: { width: 1366, height: 900 } };
+export const PHONE = { viewport: { width: 360, height: 760 }, hasTouch: true, isMobile: true };
+
+/** A tab at the broker's pages. `tab.wrong` lists console errors, requests to other hosts and answers that failed. */
+export async function tab(browser, broker, options = {}, withToken = false) {
+  const context = await browser.newContext({ ...DESKTOP, reducedMotion: 'reduce', ...options });
+  const page = await context.newPage();
+  page.wrong = [];
+  page.on('pageerror', (error) => page.wrong.push(`error: ${error.message}`));
+  page.on('console', (message) => message.type() === 'error' && !lacks(broker, message.location().url) && page.wrong.push(`console: ${message.text()} ${message.location().url}`));
+  page.on('request', (request) => {
+    if (!/^(data|blob):/.test(request.url()) && !request.url().startsWith(broker.url)) page.wrong.push(`other host: ${request.url()}`);
+  });
+  page.on('dialog', (dialog) => dialog.accept());
+  page.at = async (path) => {
+    await page.goto(broker.url + path);
+    await page.locator('main h1').first().waitFor();
+  };
+  if (withToken) await page.goto(`${broker.url}/#token=${broker.token}`);
+  return page;
+}
+
+/** Whether an answer 404 is no fault: some alerts came without images, and some programs have no filters over HTTP. */
+const lacks = (broker, url) => /\/api\/v1\/cutouts/.test(url) || (!broker.live && /\/api\/v1\/(events|filters|matches)/.test(url));
+
+/** What axe-core finds serious or critical on a page as it stands (WCAG 2.1 A and AA, and its best practices). */
+export async function axe(page) {
+  await page.evaluate(AXE);
+  const { violations } = await page.evaluate(() => window.axe.run(document, { resultTypes: ['violations'] }));
+  return violations
+    .filter((one) => one.impact === 'serious' || one.impact === 'critical')
+    .map((one) => `${one.id}: ${one.nodes.slice(0, 3).map((node) => `${node.target} ${node.any[0]?.message ?? node.all[0]?.message ?? ''}`).join('; ')}`);
+}

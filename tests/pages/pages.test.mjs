@@ -1,0 +1,391 @@
+// Walks every page in a real browser over the real program, and compares what stands there with the API.
+import assert from 'node:assert/strict';
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { after, before, describe, it } from 'node:test';
+import { axe, executable, launch, PHONE, tab } from './browser.mjs';
+import { Broker, root, until } from './broker.mjs';
+
+const real = join(process.env.PITT_TEST_DATA ?? join(root, '../shared/data'), 'ztf/nightly');
+const SKIP = executable ? false : 'no Chromium';
+if (!executable && process.env.CI) throw new Error('no Chromium (apt-get install chromium)');
+
+const LOOKS = [
+  ['desktop, light', { colorScheme: 'light' }],
+  ['desktop, dark', { colorScheme: 'dark' }],
+  ['phone, light', { ...PHONE, colorScheme: 'light' }],
+  ['phone, dark', { ...PHONE, colorScheme: 'dark' }],
+];
+const number = (text) => Number(text.replace(/[^\d.-]/g, ''));
+
+/** What the pages are asked to show: an object with a light curve, an alert of it, a filter. */
+async function subjects(broker) {
+  const counted = 'SELECT object_id, count(*) AS n FROM alerts WHERE object_id IS NOT NULL GROUP BY object_id ORDER BY n DESC, object_id LIMIT 50';
+  let object = null;
+  for (const { object_id } of (await broker.get(`sql?query=${encodeURIComponent(counted)}`)).rows) {
+    object = await broker.get(`objects/${encodeURIComponent(object_id)}`);
+    if (object.stamps_alert_id) break;
+  }
+  const filters = broker.live ? (await broker.get('filters')).filters : [];
+  const filter = filters.find((one) => one.matches > 0) ?? filters[0];
+  return { object, filter };
+}
+
+const pathsOf = ({ object, filter }) => ({
+  tonight: '/',
+  object: `/object/${encodeURIComponent(object.object_id)}`,
+  'object in flux': `/object/${encodeURIComponent(object.object_id)}?unit=flux&stretch=log`,
+  alert: `/alert/${object.last_alert_id}?survey=${object.survey}`,
+  ...(filter && { filters: '/filters', filter: `/filters/${filter.name}`, 'new filter': '/filters/new', live: `/live/${filter.name}` }),
+  search: '/search',
+  cone: `/search?ra=${object.ra}&dec=${object.dec}&radius=120`,
+  sql: `/sql?query=${encodeURIComponent('SELECT alert_id, object_id, ra, dec, band, psf_flux FROM alerts')}`,
+  status: '/status',
+  api: '/docs',
+  nothing: '/no/such/page',
+});
+
+/** Every page in every look: nothing wrong in the console, no other host, nothing wider than the screen, nothing that axe finds. */
+async function walk(browser, broker, about) {
+  for (const [look, options] of LOOKS) {
+    const page = await tab(browser, broker, options);
+    for (const [name, path] of Object.entries(pathsOf(about))) {
+      await page.at(path);
+      await page.waitForTimeout(700);
+      const { wide, screen } = await page.evaluate(() => ({ wide: document.documentElement.scrollWidth, screen: innerWidth }));
+      assert.ok(wide <= screen, `${name}, ${look}: ${wide} px wide on a screen of ${screen}`);
+      assert.deepEqual(await axe(page), [], `${name}, ${look}`);
+      assert.deepEqual(page.wrong, [], `${name}, ${look}`);
+      if (broker.live) assert.equal(await page.locator('.problem').count(), 0, `${name}, ${look}: ${await page.locator('.problem').allInnerTexts()}`);
+    }
+    await page.context().close();
+  }
+}
+
+describe('pages over simulated alerts', { skip: SKIP }, () => {
+  let broker, browser, about;
+  before(async () => {
+    broker = await Broker.ofSimulatedAlerts();
+    browser = await launch();
+    about = await subjects(broker);
+  });
+  after(async () => {
+    await browser?.close();
+    await broker?.end();
+  });
+
+  /** A test of filters, matches and events. */
+  const itLive = (name, body) => it(name, (t) => (broker.live ? body() : t.skip('this program has no filters over HTTP')));
+
+  it('are sound in light and dark, on desktops and phones', () => walk(browser, broker, about));
+
+  it('load in under 300 kB, and nothing moves while they do', async () => {
+    const page = await tab(browser, broker);
+    const session = await page.context().newCDPSession(page);
+    await session.send('Network.enable');
+    const sizes = new Map();
+    const urls = new Map();
+    session.on('Network.responseReceived', ({ requestId, response }) => urls.set(requestId, response.url));
+    session.on('Network.loadingFinished', ({ requestId, encodedDataLength }) => sizes.set(requestId, encodedDataLength));
+    await page.addInitScript(() => {
+      window.shift = 0;
+      new PerformanceObserver((list) => list.getEntries().forEach((entry) => (window.shift += entry.value))).observe({ type: 'layout-shift', buffered: true });
+    });
+    await page.at('/');
+    await page.waitForTimeout(1500);
+    const files = [...sizes].filter(([id]) => !urls.get(id)?.includes('/api/'));
+    const total = files.reduce((sum, [, size]) => sum + size, 0);
+    assert.ok(files.length >= 3 && total < 300_000, `${files.length} files, ${total} bytes`);
+    const shift = await page.evaluate(() => window.shift);
+    assert.ok(shift < 0.1, `layout shift ${shift}`);
+  });
+
+  it('show tonight as the API tells it', async () => {
+    const page = await tab(browser, broker);
+    await page.at('/');
+    await page.getByText('It balances').waitFor();
+    const { nights } = await broker.get('nights');
+    const shown = await page.locator('main h1').innerText();
+    assert.match(shown, new RegExp(String(nights[0].night).replace(/(\d{4})(\d\d)(\d\d)/, '$1-$2-$3')));
+    await until('the count stored is that of the API', async () => {
+      const stored = (await broker.get('nights')).nights[0].stored;
+      const there = number(await page.locator('dl div', { hasText: 'stored' }).locator('dd').innerText());
+      return Math.abs(there - stored) <= 60 && there > 0;
+    });
+    if (broker.live) {
+      const { filters } = await broker.get('filters');
+      for (const filter of filters) await page.locator('.filters').getByText(filter.name, { exact: true }).waitFor();
+      await until('rates are drawn', async () => (await page.locator('section svg path[fill="none"]').count()) >= 1);
+    }
+    const painted = await page.locator('figure canvas').evaluate((canvas) => {
+      const { data } = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height);
+      const colours = new Set();
+      for (let i = 0; i < data.length; i += 4) if (data[i + 3] === 255) colours.add((data[i] << 16) | (data[i + 1] << 8) | data[i + 2]);
+      return colours.size;
+    });
+    assert.ok(painted > 3, `${painted} colours on the map`);
+    assert.deepEqual(page.wrong, []);
+  });
+
+  it('show the night of the past that the address names', async () => {
+    const { nights } = await broker.get('nights');
+    const page = await tab(browser, broker);
+    await page.at(`/?night=${nights[1].night}`);
+    const stored = page.locator('dl div', { hasText: 'stored' }).locator('dd');
+    await until('its count stands there', async () => number(await stored.innerText()) === nights[1].stored);
+  });
+
+  it('show an object with its light curve, images and values', async () => {
+    const { object } = about;
+    const page = await tab(browser, broker);
+    const id = object.stamps_alert_id ?? object.last_alert_id;
+    await page.at(`/object/${object.object_id}?alert=${id}`);
+    const curve = (await broker.get(`objects/${object.object_id}/lightcurve`)).rows;
+    const drawn = curve.filter((row) => row.kind === 'detection' && row.mag !== null);
+    const label = await page.locator('.chart').getAttribute('aria-label');
+    await until('the light curve is drawn', async () => /detections/.test(await page.locator('.chart').getAttribute('aria-label')));
+    const told = [...(await page.locator('.chart').getAttribute('aria-label')).matchAll(/(\d+) detections/g)].reduce((sum, found) => sum + Number(found[1]), 0);
+    assert.equal(told, drawn.length, label);
+    await until('three images are there', async () => (await page.locator('.big canvas:not(.gone)').count()) === 3);
+    const greys = await page.locator('.big canvas').first().evaluate((canvas) => {
+      const { data } = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height);
+      return new Set(data.filter((_, i) => i % 4 === 0)).size;
+    });
+    assert.ok(greys > 20, `${greys} greys`);
+    await page.getByRole('link', { name: id }).first().waitFor();
+    await page.getByLabel('Find a value by name or documentation').fill('band');
+    await until('values are found', async () => (await page.locator('[aria-label="Values of the alert"] tbody tr').count()) > 0);
+    const waiting = page.waitForEvent('download');
+    await page.getByRole('button', { name: /^Packet/ }).click();
+    assert.equal((await waiting).suggestedFilename(), `${id}.avro`);
+    const table = page.waitForEvent('download');
+    await page.getByRole('button', { name: 'CSV' }).click();
+    assert.match((await table).suggestedFilename(), /\.csv$/);
+    const picture = page.waitForEvent('download');
+    await page.getByRole('button', { name: 'PNG' }).click();
+    assert.equal((await picture).suggestedFilename(), `${object.object_id}.png`);
+    await page.getByRole('button', { name: 'flux' }).click();
+    assert.match(page.url(), /unit=flux/);
+    await page.getByPlaceholder('days').fill('1.5');
+    await page.keyboard.press('Tab');
+    assert.match(page.url(), /period=1\.5/);
+    assert.deepEqual(page.wrong, []);
+  });
+
+  it('find ids, positions and what is around them', async () => {
+    const { object } = about;
+    const page = await tab(browser, broker);
+    await page.at('/');
+    await page.keyboard.press('/');
+    await page.keyboard.type(object.last_alert_id);
+    await page.keyboard.press('Enter');
+    await page.waitForURL(/\/(object|alert)\//);
+    await page.at(`/search?q=${object.object_id}`);
+    await page.waitForURL(new RegExp(`/object/${object.object_id}`));
+    await page.at(`/search?q=${encodeURIComponent(`${object.ra} ${object.dec}`)}`);
+    await page.waitForURL(/ra=/);
+    await page.at(`/search?ra=${object.ra}&dec=${object.dec}&radius=600`);
+    const rows = (await broker.get(`conesearch?ra=${object.ra}&dec=${object.dec}&radius=600`)).rows;
+    await page.getByRole('link', { name: object.object_id, exact: true }).waitFor();
+    const shown = number(await page.locator('[role=grid]').getAttribute('aria-rowcount')) - 1;
+    assert.ok(Math.abs(shown - rows.length) <= 3, `${shown} shown, ${rows.length} in the API`);
+    await page.at('/search?q=no-such-thing');
+    await page.getByText('Nothing found').waitFor();
+  });
+
+  it('answer SQL, with ids whole and text as text', async () => {
+    const page = await tab(browser, broker);
+    const evil = '<img src=x onerror="window.pwned=1"><script>window.pwned=2</script>';
+    const query = `SELECT alert_id, '${evil}' AS said FROM alerts ORDER BY alert_id LIMIT 3`;
+    await page.at(`/sql?query=${encodeURIComponent(query)}`);
+    const { rows } = await broker.get(`sql?query=${encodeURIComponent(query)}`);
+    await page.locator('[role=grid]').waitFor();
+    for (const row of rows) await page.getByRole('link', { name: row.alert_id, exact: true }).waitFor();
+    assert.equal(await page.getByText(evil, { exact: true }).count(), 3);
+    assert.equal(await page.evaluate(() => window.pwned), undefined);
+    await page.at(`/sql?query=${encodeURIComponent('SELECT nonsense FROM alerts')}`);
+    await page.locator('.problem').waitFor();
+    await page.at(`/object/${encodeURIComponent(evil)}`);
+    await page.locator('.problem').waitFor();
+    assert.equal(await page.evaluate(() => window.pwned), undefined);
+  });
+
+  it('scroll a hundred thousand rows, by wheel and by key', async () => {
+    const page = await tab(browser, broker);
+    const query = 'SELECT a.alert_id, a.ra, a.dec, b.object_id FROM alerts a CROSS JOIN (SELECT object_id FROM alerts LIMIT 60) b LIMIT 100000';
+    await page.at(`/sql?limit=100000&query=${encodeURIComponent(query)}`);
+    const grid = page.locator('[role=grid]');
+    await grid.waitFor({ timeout: 60_000 });
+    assert.equal(await grid.getAttribute('aria-rowcount'), '100001');
+    const view = page.getByRole('region', { name: 'Rows of the query' });
+    const spent = await view.evaluate(async (element) => {
+      const frames = [];
+      let last = performance.now();
+      for (let step = 0; step <= 60; step++) {
+        element.scrollTop = (element.scrollHeight * step) / 60;
+        await new Promise(requestAnimationFrame);
+        frames.push(performance.now() - last);
+        last = performance.now();
+      }
+      return frames.sort((a, b) => a - b)[30];
+    });
+    console.log(`# median frame while 100,000 rows scroll: ${spent.toFixed(1)} ms`);
+    assert.ok((await grid.locator('tbody tr').count()) < 100, 'only what is seen is in the page');
+    await page.locator('tr[aria-rowindex="100001"]').waitFor();
+    await view.focus();
+    await page.keyboard.press('Home');
+    await page.keyboard.press('ArrowDown');
+    await page.locator('tr[aria-rowindex="3"][aria-selected=true]').waitFor();
+    await page.keyboard.press('Enter');
+    await page.waitForURL(/\/(object|alert)\//);
+  });
+
+  it('are moved in by key', async () => {
+    const page = await tab(browser, broker);
+    await page.at('/');
+    for (const [keys, path] of [['gf', '/filters'], ['gs', '/search'], ['gq', '/sql'], ['gb', '/status'], ['gd', '/docs'], ['gt', '/']]) {
+      for (const key of keys) await page.keyboard.press(key);
+      await page.waitForURL(broker.url + path);
+    }
+    await page.keyboard.press('?');
+    await page.getByRole('dialog').waitFor();
+    await page.keyboard.press('Escape');
+    await page.getByRole('dialog').waitFor({ state: 'hidden' });
+    await page.goBack();
+    await page.waitForURL(/docs/);
+  });
+
+  it('remember light or dark', async () => {
+    const page = await tab(browser, broker, { colorScheme: 'light' });
+    await page.at('/status');
+    const ground = () => page.evaluate(() => getComputedStyle(document.documentElement).backgroundColor);
+    const light = await ground();
+    await page.getByRole('button', { name: 'Dark' }).click();
+    assert.notEqual(await ground(), light);
+    await page.reload();
+    await page.locator('main h1').waitFor();
+    assert.notEqual(await ground(), light);
+    await page.getByRole('button', { name: 'Light' }).click();
+    assert.equal(await ground(), light);
+  });
+
+  itLive('take a filter from its first letters to its removal', async () => {
+    const page = await tab(browser, broker, {}, true);
+    await page.at('/filters/new');
+    const editor = page.getByLabel('Text of the filter');
+    await editor.fill("-- title: <b>bold</b>\n-- survey: any\nrelability > 0.5");
+    await page.getByText('3:1').waitFor();
+    await page.locator('.troubles').getByText(/relability/).waitFor();
+    await page.getByRole('button', { name: 'Save', exact: true }).isDisabled();
+    await editor.fill('-- title: <b>bold</b>\n-- survey: any\n');
+    await editor.press('End');
+    await editor.pressSequentially('reliab');
+    await page.getByRole('option').first().waitFor();
+    await editor.press('Tab');
+    await editor.pressSequentially(' > 0.1');
+    await page.getByText('compiles').waitFor();
+    assert.match(await editor.inputValue(), /reliability > 0\.1$/);
+    await editor.press('Control+Enter');
+    await page.getByText('expected each night').waitFor({ timeout: 60_000 });
+    assert.ok(number(await page.locator('.facts strong').first().innerText()) > 0);
+    await page.getByLabel('name').fill('of_tests');
+    await page.getByRole('button', { name: 'Save and activate' }).click();
+    await page.waitForURL(/filters\/of_tests$/);
+    await page.locator('h1').getByText('active').waitFor();
+    assert.equal((await broker.get('filters/of_tests')).state, 'active');
+    assert.equal(await page.locator('main b').count(), 0, 'a title is text');
+    await editor.fill('-- title: second\n-- survey: any\nreliability > 0.2');
+    await page.getByRole('button', { name: 'Save and activate' }).click();
+    await until('there are two versions', async () => (await page.getByRole('button', { name: 'Compare' }).count()) === 2);
+    await page.getByRole('button', { name: 'Compare' }).last().click();
+    await page.getByRole('region', { name: 'Differences' }).waitFor();
+    await page.getByRole('button', { name: 'Pause' }).click();
+    await page.locator('h1').getByText('paused').waitFor();
+    assert.equal((await broker.get('filters/of_tests')).state, 'paused');
+    await page.getByRole('button', { name: 'Remove' }).first().click();
+    await page.waitForURL(/\/filters$/);
+    assert.ok(!(await broker.get('filters')).filters.some((one) => one.name === 'of_tests' && one.state === 'active'));
+    assert.deepEqual(page.wrong, []);
+  });
+
+  itLive('say what a token is for when there is none', async () => {
+    const page = await tab(browser, broker);
+    await page.at('/filters/new');
+    await page.getByLabel('Text of the filter').fill('reliability > 0.9');
+    await page.getByLabel('name').fill('not_allowed');
+    await page.getByText('compiles').waitFor();
+    await page.getByRole('button', { name: 'Save', exact: true }).click();
+    await page.getByRole('link', { name: 'Give a token' }).waitFor();
+  });
+
+  itLive('follow matches live, and catch up after a break', async () => {
+    const page = await tab(browser, broker, {}, true);
+    const taken = { text: '-- title: all of it\n-- survey: any\nreliability >= 0', activate: true };
+    const made = await fetch(`${broker.url}/api/v1/filters/everything`, {
+      method: 'PUT',
+      headers: { authorization: `Bearer ${broker.token}`, 'content-type': 'application/json' },
+      body: JSON.stringify(taken),
+    });
+    assert.ok(made.ok, await made.text());
+    await page.at('/live/everything');
+    const rows = page.locator('main li');
+    await until('a match comes', async () => (await rows.count()) > 0);
+    await page.getByRole('button', { name: 'Pause' }).click();
+    const before = await rows.count();
+    await page.waitForTimeout(3000);
+    assert.equal(await rows.count(), before, 'nothing comes while it is paused');
+    await page.getByRole('button', { name: 'Resume' }).click();
+    await page.getByText(/caught up \d+/).waitFor();
+    const { rows: all } = await broker.get('matches?filter=everything&limit=300');
+    const shown = await page.locator('main li .who > a').evaluateAll((links) => links.map((link) => new URL(link.href).searchParams.get('alert') ?? link.pathname.split('/').pop()));
+    const oldest = all.findIndex((row) => row.alert_id === shown.at(-1));
+    const missing = all.slice(0, oldest + 1).filter((row) => !shown.includes(row.alert_id) && row.matched_us < all[0].matched_us - 2e6);
+    assert.deepEqual(missing, [], 'none is lost');
+    assert.deepEqual(page.wrong, []);
+  });
+
+  it('tell how the broker is, and what was put aside', async () => {
+    const page = await tab(browser, broker);
+    await page.at('/status');
+    await page.getByText('It balances').waitFor();
+    const { nights } = await broker.get('nights');
+    for (const { night } of nights.filter((one) => one.night)) await page.getByRole('link', { name: String(night).replace(/(\d{4})(\d\d)(\d\d)/, '$1-$2-$3') }).waitFor();
+    await page.getByRole('region', { name: 'Stages' }).locator('tbody tr').nth(1).waitFor();
+  });
+
+  it('have a page for every path of the API', async () => {
+    const page = await tab(browser, broker);
+    await page.at('/docs');
+    const { paths } = await broker.get('openapi.json');
+    await page.locator('summary').first().waitFor();
+    const shown = new Set(await page.locator('summary code').allInnerTexts());
+    assert.deepEqual(Object.keys(paths).filter((path) => !shown.has(path)), []);
+    await page.locator('summary', { hasText: '/api/v1/nights' }).first().click();
+    await page.locator('details[open]').getByRole('button', { name: 'Try' }).click();
+    await page.locator('details[open]').getByText('"nights"').waitFor();
+  });
+});
+
+const none = existsSync(real) ? SKIP : `no real alerts at ${real}`;
+describe('pages over real alerts', { skip: none }, () => {
+  let broker, browser, about;
+  before(async () => {
+    broker = await Broker.ofRealAlerts(real);
+    browser = await launch();
+    about = await subjects(broker);
+  });
+  after(async () => {
+    await browser?.close();
+    await broker?.end();
+  });
+
+  it('are sound in light and dark, on desktops and phones', () => walk(browser, broker, about));
+
+  it('show real images, forced photometry and limits', async () => {
+    const page = await tab(browser, broker);
+    await page.at(`/object/${about.object.object_id}`);
+    await until('three images are there', async () => (await page.locator('.big canvas:not(.gone)').count()) === 3);
+    const kinds = new Set((await broker.get(`objects/${about.object.object_id}/lightcurve`)).rows.map((row) => row.kind));
+    for (const kind of kinds) await page.getByRole('button', { name: kind }).waitFor();
+  });
+});

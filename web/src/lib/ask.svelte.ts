@@ -1,0 +1,40 @@
+import { ApiError } from './api';
+
+/** An answer that is on its way, there, or an error. The last answer stays while the next is fetched. */
+export class Answer<T> {
+  value = $state.raw<T | null>(null);
+  error = $state.raw<ApiError | Error | null>(null);
+  loading = $state(false);
+  #running: AbortController | null = null;
+
+  /** Fetches; a fetch still under way is dropped. */
+  async load(fetcher: (signal: AbortSignal) => Promise<T>): Promise<void> {
+    this.#running?.abort();
+    const running = (this.#running = new AbortController());
+    this.loading = true;
+    try {
+      const value = await fetcher(running.signal);
+      if (running.signal.aborted) return;
+      this.value = value;
+      this.error = null;
+    } catch (error) {
+      if (running.signal.aborted) return;
+      this.error = error as Error;
+    }
+    this.loading = false;
+  }
+
+  clear(): void {
+    this.#running?.abort();
+    this.value = null;
+    this.error = null;
+    this.loading = false;
+  }
+}
+
+/** Runs something now and every so often while a page is shown and seen. Gives the end of it. */
+export function every(ms: number, run: () => void): () => void {
+  run();
+  const timer = setInterval(() => document.visibilityState === 'visible' && run(), ms);
+  return () => clearInterval(timer);
+}
