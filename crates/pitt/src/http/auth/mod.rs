@@ -223,6 +223,8 @@ impl Inner {
                 key: Key::Token("session".into()),
                 ..nobody
             }),
+            // It opens nothing, and need not be in the way of what is open anyway.
+            Finding::Foreign => Ok(nobody),
             Finding::Over(standing) => Err(refusal::bad_token(Some(standing))),
             Finding::Wrong => Err(refusal::bad_token(None)),
             Finding::Busy => Err(refusal::busy("too many tokens wait to be verified")),
@@ -283,16 +285,12 @@ impl Inner {
     }
 }
 
-/// The token of a request: `Bearer TOKEN`, or `Token TOKEN` as lasair's clients say. Anything else there is no token of ours.
+/// The token of a request: `Bearer TOKEN`, or `Token TOKEN` as lasair's clients say.
 fn bearer(headers: &HeaderMap) -> Option<String> {
-    let value = headers.get(header::AUTHORIZATION)?.to_str().unwrap_or("?");
-    let (scheme, text) = value.split_once(' ').unwrap_or(("", value));
+    let value = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
+    let (scheme, text) = value.split_once(' ')?;
     let known = scheme.eq_ignore_ascii_case("bearer") || scheme.eq_ignore_ascii_case("token");
-    Some(if known {
-        text.trim().to_owned()
-    } else {
-        String::new()
-    })
+    known.then(|| text.trim().to_owned())
 }
 
 fn too_slow(longest: Duration) -> Response {
