@@ -387,7 +387,10 @@ pub struct FilterPause {
 
 /// `pitt filter resume`
 #[derive(Debug, Args)]
-#[command(after_help = "Example:\n  pitt filter resume bright --version 1c0ffee5")]
+#[command(
+    after_help = "Example:\n  pitt filter resume bright --version 1c0ffee5",
+    disable_version_flag = true
+)]
 pub struct FilterName {
     /// Name of the filter
     #[arg(value_name = "NAME")]
