@@ -33,8 +33,10 @@ COPY examples/filters /etc/pitt/filters
 USER pitt
 WORKDIR /data
 VOLUME /data
-# A container is reached from outside itself: publish the port on 127.0.0.1 of the host, as compose.yaml does.
-ENV PITT_ARCHIVE=/data/archive PITT_FILTERS=/etc/pitt/filters PITT_HTTP_LISTEN=0.0.0.0:8080 PITT_HTTP_ALLOW_REMOTE=true
+# A container is reached from outside itself: publish the port on 127.0.0.1 of the host, as compose.yaml does. Requests may name
+# it by an address, as localhost, or by the names in PITT_HTTP_NAMES, separated by colons. docs/operating.md tells of TLS and tokens.
+ENV PITT_ARCHIVE=/data/archive PITT_FILTERS=/etc/pitt/filters PITT_HTTP_LISTEN=0.0.0.0:8080 PITT_HTTP_ALLOW_REMOTE=true \
+    PITT_HTTP_NAMES=pitt
 EXPOSE 8080
 # An orderly end commits what was received; after a kill it is read again, which only takes longer.
 STOPSIGNAL SIGTERM
