@@ -13,7 +13,7 @@ use crate::screen::{self, Align, Table, utc};
 use crate::source::now_us;
 
 const DAY_US: f64 = 86_400e6;
-/// Longest life of a token [d].
+/// Longest life of a token `[d]`.
 const LONGEST: f64 = 36_500.0;
 /// Longest name.
 const NAME: usize = 100;

@@ -45,7 +45,7 @@ fn certificate(folder: &Path, name: &str, time: &[&str]) -> bool {
         .output();
     match made {
         Err(_) => {
-            println!("skipped: no openssl to make a certificate with");
+            eprintln!("skipped: no openssl to make a certificate with");
             false
         }
         Ok(output) => {

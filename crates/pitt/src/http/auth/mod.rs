@@ -1,15 +1,15 @@
 //! Who may ask what, and how much of it.
 //!
-//! Every request passes [`Auth::guard`] after the router knows its path and before its handler runs:
+//! Every request passes `Auth::guard` after the router knows its path and before its handler runs:
 //!
 //! | step | refused with |
 //! |---|---|
-//! | a web page elsewhere that wants to write, or to have much work done ([`origins`]) | 403 |
-//! | its token, if it has one: verified once, then remembered ([`keeper`]) | 401, and 429 for who guesses |
-//! | what its method and path need ([`rules`]; writing is closed unless said otherwise there) | 401, 403 |
-//! | how often this caller has asked ([`buckets`]) | 429 |
-//! | how many streams and costly questions this caller has open ([`places`]) | 429, 503 |
-//! | its body, whole and in time ([`body`]) | 413, 408 |
+//! | a web page elsewhere that wants to write, or to have much work done (`origins`) | 403 |
+//! | its token, if it has one: verified once, then remembered (`keeper`) | 401, and 429 for who guesses |
+//! | what its method and path need (`rules`; writing is closed unless said otherwise there) | 401, 403 |
+//! | how often this caller has asked (`buckets`) | 429 |
+//! | how many streams and costly questions this caller has open (`places`) | 429, 503 |
+//! | its body, whole and in time (`body`) | 413, 408 |
 //!
 //! There are no cookies and no sessions: a token is sent with each request, or it does not count.
 
