@@ -145,7 +145,7 @@ fn swaps_under_way_lose_and_double_no_match() {
     let counted = |name: &str| counters.of_filter(name).matches.get();
     assert_eq!((counted("all"), counted("swapped")), (1000, 1000));
     let book = desk.book().read().unwrap();
-    assert!(book.filters["swapped"].versions.len() > versions.len());
+    assert!(book.filters["swapped"].versions.len() >= versions.len());
 }
 
 #[test]
