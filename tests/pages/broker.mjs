@@ -57,9 +57,10 @@ export class Broker {
     this.live = await this.hasLive();
   }
 
-  /** Whether the program has filters, matches and events over HTTP. */
+  /** Whether the program has matches, and filters that can be changed, over HTTP. */
   async hasLive() {
-    return '/api/v1/events' in (await this.get('openapi.json')).paths;
+    const { paths } = await this.get('openapi.json');
+    return '/api/v1/matches' in paths && 'put' in (paths['/api/v1/filters/{name}'] ?? {});
   }
 
   /** What the API answers, with 64-bit ids as the text they are. */

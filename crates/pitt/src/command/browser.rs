@@ -24,10 +24,10 @@ impl Signpost {
             .mode(0o600)
             .open(&path)?;
         let sign = Self(path);
-        write!(
+        writeln!(
             file,
             "<!doctype html><meta charset=\"utf-8\"><meta name=\"referrer\" content=\"no-referrer\">\
-             <meta http-equiv=\"refresh\" content=\"0; url={url}\"><title>Pitt Broker</title><a href=\"{url}\">Pitt Broker</a>\n"
+             <meta http-equiv=\"refresh\" content=\"0; url={url}\"><title>Pitt Broker</title><a href=\"{url}\">Pitt Broker</a>"
         )?;
         Ok(sign)
     }

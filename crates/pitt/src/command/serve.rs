@@ -10,6 +10,7 @@ use pitt_alert::SchemaStore;
 use pitt_archive::Archive;
 
 use super::run::filters_of;
+use super::watched::invite;
 use super::{Misused, settings, stop_on_ctrl_c};
 use crate::broker::{OffList, open_archive, schemas};
 use crate::cli::{Global, Serve};
@@ -58,6 +59,7 @@ pub(super) fn run(global: &Global, args: &Serve) -> Result<ExitCode> {
          Ctrl-C ends it.\n",
         archive.folder().display()
     ))?;
+    invite(&port);
     if !archive.has_index() {
         tracing::warn!(
             "another process has the index of this archive: look-ups scan the tables, which is slower"

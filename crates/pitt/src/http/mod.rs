@@ -8,7 +8,6 @@
 //! | `/metrics` | the same for Prometheus |
 //! | `/api/v1/..` | everything that can be read of the archive ([`api`]) |
 //! | `/schemas/..`, `/subjects/..` | a schema registry as Confluent's clients ask it, read-only ([`registry`]) |
-//! | `/api/v1/me` | who asks, and what for they may |
 //!
 //! It has a thread and a small runtime of its own, so that nothing asked here runs where alerts do. Who may reach it, and
 //! what one client can take, is bounded in `server.rs`; who may ask what, and how often, in [`auth`]. Errors of the registry have
@@ -18,7 +17,6 @@ pub mod api;
 pub mod auth;
 mod crowd;
 mod held;
-
 pub mod live;
 mod pages;
 pub mod registry;
@@ -33,7 +31,6 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use axum::middleware::from_fn_with_state;
-use axum::routing::get;
 use pitt_stream::StreamError;
 use rustix::net::sockopt::set_socket_send_buffer_size;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -140,9 +137,8 @@ impl Port {
         let thread = std::thread::Builder::new()
             .name("pitt-http".into())
             .spawn(move || {
-                let router = routes::router(site)
-                    .route("/api/v1/me", get(auth::me).post(auth::me))
-                    .layer(from_fn_with_state(guard.clone(), Auth::guard));
+                let guarded = from_fn_with_state(guard.clone(), Auth::guard);
+                let router = routes::router(site).layer(guarded);
                 runtime.block_on(async {
                     let tokens = guard.clone();
                     tokio::spawn(async move { tokens.watch().await });

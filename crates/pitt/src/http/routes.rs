@@ -115,10 +115,15 @@ async fn status(State(telemetry): State<Arc<Telemetry>>) -> Response {
     look(telemetry, |telemetry| json(&json!(telemetry.status()))).await
 }
 
-async fn show_metrics(State(telemetry): State<Arc<Telemetry>>) -> Response {
-    look(telemetry, |telemetry| {
+/// `?steps=8` has eight buckets to a factor of two in place of one: for measurements.
+async fn show_metrics(State(telemetry): State<Arc<Telemetry>>, uri: Uri) -> Response {
+    let steps = match uri.query() {
+        Some("steps=8") => 8,
+        _ => 1,
+    };
+    look(telemetry, move |telemetry| {
         let kind = [(header::CONTENT_TYPE, metrics::CONTENT_TYPE)];
-        (kind, metrics::text(telemetry)).into_response()
+        (kind, metrics::text(telemetry, steps)).into_response()
     })
     .await
 }

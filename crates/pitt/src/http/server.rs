@@ -23,6 +23,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Body;
 use axum::http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header};
+use axum::response::IntoResponse;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::{Service, service_fn};
@@ -34,7 +35,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
-use super::auth::refusal::refuse;
+use super::api::problem::Problem;
 use super::auth::{Dress, Peer, claimed, too_large};
 use super::crowd::{Crowd, Place};
 use super::held::holding;
@@ -223,12 +224,10 @@ impl Served {
         if expected {
             return None;
         }
-        let what = "this port answers to addresses and `localhost` only (name the host in `http.names` to let it in)";
-        Some(refuse(
-            StatusCode::MISDIRECTED_REQUEST,
-            "unknown_host",
-            what,
-        ))
+        let what = "this port answers to addresses and `localhost` only";
+        let problem = Problem::new(StatusCode::MISDIRECTED_REQUEST, "unknown_host", what)
+            .hint("name the host in `http.names` to let it in");
+        Some(problem.into_response())
     }
 }
 

@@ -59,12 +59,18 @@ impl Latency {
         self.micros.load(Ordering::Relaxed) as f64 * 1e-6
     }
 
-    /// How many took less than 2^`octave` microseconds, exactly, for each octave of a range: `(seconds, count)`, ascending.
-    pub fn below(&self, octaves: std::ops::Range<usize>) -> Vec<(f64, u64)> {
+    /// How many took less than so long, exactly, at `steps` (1, 2, 4 or 8) bounds to each octave of a range of powers of two of
+    /// microseconds: `(seconds, count)`, ascending.
+    pub fn below(&self, octaves: std::ops::Range<usize>, steps: usize) -> Vec<(f64, u64)> {
         let counts: Vec<u64> = self.counts().collect();
-        let below = |octave: usize| counts.iter().take(octave * PER_OCTAVE).sum();
-        octaves
-            .map(|octave| ((octave as f64).exp2() * 1e-6, below(octave)))
+        let below = |bucket: usize| counts.iter().take(bucket).sum();
+        let bounds = octaves.start * PER_OCTAVE..octaves.end * PER_OCTAVE;
+        let bounds = bounds.step_by(PER_OCTAVE / steps.clamp(1, PER_OCTAVE));
+        bounds
+            .map(|bucket| {
+                let seconds = (bucket as f64 / PER_OCTAVE as f64).exp2() * 1e-6;
+                (seconds, below(bucket))
+            })
             .collect()
     }
 
@@ -108,7 +114,7 @@ mod tests {
         let latency = Latency::default();
         (1..=5000).for_each(|micros| latency.add(micros, 1));
         assert_eq!(
-            latency.below(10..14),
+            latency.below(10..14, 1),
             [
                 (0.001024, 1023),
                 (0.002048, 2047),
@@ -120,9 +126,19 @@ mod tests {
     }
 
     #[test]
+    fn finer_bounds_agree_with_coarse_ones() {
+        let latency = Latency::default();
+        (1..=5000).for_each(|micros| latency.add(micros, 1));
+        let fine = latency.below(10..14, 8);
+        let every_eighth: Vec<_> = fine.iter().copied().step_by(8).collect();
+        assert_eq!((fine.len(), every_eighth), (32, latency.below(10..14, 1)));
+        assert!(fine.is_sorted_by_key(|(_, count)| *count));
+    }
+
+    #[test]
     fn clocks_that_were_set_back_count_as_no_time() {
         let latency = Latency::default();
         latency.add(-7_000_000, 3);
-        assert_eq!(latency.below(1..2), [(0.000002, 3)]);
+        assert_eq!(latency.below(1..2, 1), [(0.000002, 3)]);
     }
 }

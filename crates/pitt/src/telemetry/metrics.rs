@@ -15,11 +15,11 @@ use crate::pipeline::{Latency, Stage};
 /// What the answer says it is.
 pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
-/// Buckets of the histograms: 2^7 us (0.128 ms) to 2^27 us (134 s), one for each factor of two.
+/// Buckets of the histograms: 2^7 us (0.128 ms) to 2^27 us (134 s), one for each factor of two unless more are asked for.
 const OCTAVES: Range<usize> = 7..28;
 
-/// All metrics.
-pub fn text(telemetry: &Telemetry) -> String {
+/// All metrics, histograms with `steps` (1, 2, 4 or 8) buckets to each factor of two.
+pub fn text(telemetry: &Telemetry, steps: usize) -> String {
     let status = telemetry.status();
     let mut page = Page::default();
     counts(&mut page, &status);
@@ -38,6 +38,7 @@ pub fn text(telemetry: &Telemetry) -> String {
             "pitt_stage_seconds",
             ("stage", stage.as_str()),
             telemetry.counters().stage(stage),
+            steps,
         );
     }
     archive(&mut page, &status);
@@ -294,8 +295,8 @@ impl Page {
         self.write(format_args!("{close} {value}\n"));
     }
 
-    fn histogram(&mut self, name: &str, label: (&str, &str), times: &Latency) {
-        let below = times.below(OCTAVES);
+    fn histogram(&mut self, name: &str, label: (&str, &str), times: &Latency, steps: usize) {
+        let below = times.below(OCTAVES, steps);
         // What is added meanwhile must not make the buckets more than the sum.
         let total = times
             .total()
@@ -333,7 +334,7 @@ mod tests {
         times.add(3_000, 2);
         times.add(500_000_000, 1);
         let mut page = Page::default();
-        page.histogram("t", ("stage", "a\"b\\c\n"), &times);
+        page.histogram("t", ("stage", "a\"b\\c\n"), &times, 1);
         let lines: Vec<&str> = page.0.lines().collect();
         assert_eq!(lines[0], r#"t_bucket{stage="a\"b\\c\n",le="0.000128"} 1"#);
         assert_eq!(lines[5], r#"t_bucket{stage="a\"b\\c\n",le="0.004096"} 3"#);

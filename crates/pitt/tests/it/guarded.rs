@@ -77,6 +77,14 @@ fn writing_takes_a_token_with_scope_write() {
         let passed = status(&port, WRITE, &[&writer]);
         assert!(![401, 403, 429].contains(&passed), "{scheme}: {passed}");
     }
+    for foreign in [
+        "authorization: Token token",
+        "authorization: Basic YTpi",
+        "authorization: x",
+    ] {
+        assert_eq!(status(&port, "GET /metrics", &[foreign]), 200, "{foreign}");
+        assert_eq!(status(&port, WRITE, &[foreign]), 401, "{foreign}");
+    }
     let elsewhere = [
         format!("cookie: token={writer}"),
         format!("x-token: {writer}"),
@@ -113,6 +121,70 @@ fn every_method_that_can_write_is_closed_wherever_it_knocks() {
     }
 }
 
+/// Every operation of the OpenAPI document: method, path with something in its parts, and whether the path has a GET too.
+fn operations() -> Vec<(String, String, bool)> {
+    let document = serde_json::to_value(pitt::http::api::openapi()).unwrap();
+    let paths = document["paths"].as_object().unwrap().clone();
+    let of_path = |(path, item): (String, Value)| {
+        let item = item.as_object().unwrap().clone();
+        let twin = item.contains_key("get");
+        let parts = path.split('/').map(|part| match part.starts_with('{') {
+            true => "1",
+            false => part,
+        });
+        let path = parts.collect::<Vec<_>>().join("/");
+        let known = ["get", "post", "put", "delete", "patch"];
+        let methods = item.into_iter().map(|(method, _)| method);
+        let methods = methods.filter(move |method| known.contains(&method.as_str()));
+        methods.map(move |method| (method.to_uppercase(), path.clone(), twin))
+    };
+    paths.into_iter().flat_map(of_path).collect()
+}
+
+#[test]
+fn no_operation_of_the_document_writes_without_a_token() {
+    let folder = tempfile::tempdir().unwrap();
+    let port = open_as(folder.path(), HttpSettings::default());
+    let reader = bearer(&token(folder.path(), &[]));
+    becomes(&port, &[&reader], 200);
+    let asks = ["/api/v1/filters/check", "/api/v1/filters/test"];
+    let (mut writing, mut reading) = (0, 0);
+    for (method, path, twin) in operations() {
+        let what = format!("{method} {path}");
+        if method == "GET" {
+            continue;
+        }
+        let found = status(&port, &what, &[]);
+        if method == "POST" && (twin || asks.contains(&path.as_str())) {
+            assert!(![401, 403].contains(&found), "{what}: {found}");
+            reading += 1;
+        } else {
+            assert_eq!(found, 401, "{what}");
+            assert_eq!(status(&port, &what, &[&reader]), 403, "{what}");
+            writing += 1;
+        }
+    }
+    assert!(
+        writing >= 4 && reading >= 20,
+        "{writing} write, {reading} ask"
+    );
+}
+
+#[test]
+fn no_operation_of_the_document_reads_without_a_token_where_reading_takes_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let settings = HttpSettings {
+        read: ReadAccess::Token,
+        ..HttpSettings::default()
+    };
+    let port = open_as(folder.path(), settings);
+    for (method, path, _) in operations() {
+        let expected = if path == "/api/v1/me" { 200 } else { 401 };
+        let what = format!("{method} {path}");
+        assert_eq!(status(&port, &what, &[]), expected, "{what}");
+    }
+}
+
 #[test]
 fn reading_by_token_leaves_only_health_the_pages_and_me_open() {
     let folder = tempfile::tempdir().unwrap();
@@ -129,6 +201,9 @@ fn reading_by_token_leaves_only_health_the_pages_and_me_open() {
         "/schemas/ids/1200",
         "/api/v1/alerts",
         "/api/v1/new",
+        "/status.json",
+        "/vo/conesearch",
+        "/lasair/api/object/",
     ] {
         let ask = format!("GET {path}");
         assert_eq!(status(&port, &ask, &[]), 401, "{path}");

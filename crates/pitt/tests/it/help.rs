@@ -64,6 +64,7 @@ fn the_first_page_names_every_command() {
     insta::assert_snapshot!(commands, @r"
     demo        Send a simulated night of ZTF and LSST alerts through the whole broker
     run         Run the broker: read alerts, filter them, archive them
+    serve       Serve an archive over HTTP: API, SQL, Virtual Observatory
     download    Fetch nights of ZTF's public archive
     status      Show how running brokers are: inputs, rates, lag, what is wrong
     ls          List the nights in the archive

@@ -275,3 +275,41 @@ fn a_name_that_is_not_expected_is_sent_away() {
     assert_eq!(ask("host: broker.example.org.evil.org\r\n"), 421);
     assert_eq!(ask("host: evil.org\r\nhost: localhost\r\n"), 421);
 }
+
+#[test]
+fn script_in_a_filter_comes_back_as_text() {
+    let folder = tempfile::tempdir().unwrap();
+    let port = open_as(folder.path(), with(16));
+    let url = port.session_url().unwrap();
+    let token = url.split_once("#token=").unwrap().1;
+    let script = "<script>alert(1)</script>";
+    let text =
+        format!("-- title: {script}\nSELECT object_id FROM alerts WHERE reliability > 0.5\n");
+    let body = serde_json::json!({"text": text, "note": script}).to_string();
+    let put = |name: &str| {
+        let request = format!(
+            "PUT /api/v1/filters/{name} HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {token}\r\n\
+             content-type: application/json\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}",
+            body.len()
+        );
+        send(port.address(), request.as_bytes())
+    };
+    let (status, answer) = put("mine");
+    assert_eq!(status, 201, "{answer}");
+    let (status, refused) = put("%3Cscript%3Ealert(1)%3C%2Fscript%3E");
+    assert!((400..500).contains(&status), "{refused}");
+    let ask = "GET /api/v1/filters/mine HTTP/1.1\r\nhost: localhost\r\naccept: text/html\r\nconnection: close\r\n\r\n";
+    let (status, found) = send(port.address(), ask.as_bytes());
+    assert!(status == 200 && found.contains(script), "{found}");
+    for text in [answer, refused, found] {
+        let head = text.split_once("\r\n\r\n").unwrap().0.to_lowercase();
+        assert!(
+            head.contains("json") && !head.contains("text/html"),
+            "{head}"
+        );
+        assert!(
+            head.contains("nosniff") && head.contains("default-src 'none'"),
+            "{head}"
+        );
+    }
+}

@@ -142,6 +142,8 @@ fn place(list: &str, cursor: &str) -> Result<Place, Problem> {
 }
 
 /// Alerts: of a night, an object, a filter, a piece of sky; the newest first
+///
+/// Alerts without a time are left out; SQL has them.
 #[utoipa::path(method(get, post), path = "/alerts", tag = "alerts", operation_id = "alerts",
     params(AlertsQuery, super::table::Shape),
     responses((status = 200, description = "The alerts. In other formats than JSON the header `x-next-cursor` says where it goes on.", body = TableBody)))]

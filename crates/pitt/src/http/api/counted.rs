@@ -20,12 +20,15 @@ pub const MOST_ORDER: u32 = 7;
 /// Nights whose sky is kept.
 const SKIES: usize = 8;
 
+/// Something, and the names and states of what it was made of.
+type Kept<State, Made> = Option<(Vec<(String, State)>, Made)>;
+
 /// What is kept.
 #[derive(Default)]
 pub struct Counted {
     tally: Mutex<Tally>,
-    engine: Mutex<Option<(Vec<(String, u64)>, Arc<Engine>)>>,
-    catalogs: Mutex<Option<(Vec<(String, SystemTime)>, Catalogs)>>,
+    engine: Mutex<Kept<u64, Arc<Engine>>>,
+    catalogs: Mutex<Kept<SystemTime, Catalogs>>,
     skies: Mutex<Vec<(i32, Sky)>>,
 }
 

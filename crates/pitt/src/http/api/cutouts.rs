@@ -112,7 +112,7 @@ pub struct CutoutQuery {
 #[utoipa::path(method(get, post), path = "/alerts/{alert_id}/cutouts/{kind}", tag = "alerts", operation_id = "alert_cutout",
     params(
         ("alert_id" = String, Path, description = "The alert's id: candid or diaSourceId.", example = "1"),
-        ("kind" = Kind, Path, description = "Which stamp."),
+        ("kind" = String, Path, description = "Which stamp: science, template or difference.", example = "science"),
         CutoutForm,
     ),
     responses((status = 200, description = "The stamp.", content(

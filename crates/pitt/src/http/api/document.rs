@@ -3,13 +3,14 @@
 use utoipa::openapi::path::{Operation, ParameterIn};
 use utoipa::openapi::request_body::RequestBodyBuilder;
 use utoipa::openapi::schema::ObjectBuilder;
-use utoipa::openapi::{ComponentsBuilder, Required};
+use utoipa::openapi::{ComponentsBuilder, RefOr, Required};
 use utoipa::openapi::{
     Content, Info, License, OpenApi, OpenApiBuilder, Ref, Response, ResponseBuilder,
 };
 use utoipa::{PartialSchema, ToSchema};
 
 use super::problem::{self, ProblemBody};
+use super::table::Format;
 
 const DESCRIPTION: &str = "\
 Alerts, objects, light curves, cutouts, filters' matches and SQL over the archive of a Pitt Broker.
@@ -39,6 +40,9 @@ pub fn head() -> OpenApi {
 /// Adds what all operations have: problems as answers, the body of a POST, an id for each.
 pub fn finish(mut document: OpenApi) -> OpenApi {
     for item in document.paths.paths.values_mut() {
+        for operation in [&mut item.get, &mut item.post] {
+            operation.iter_mut().for_each(add_formats);
+        }
         let twice = item.get.is_some();
         if let Some(post) = item.post.as_mut() {
             if twice {
@@ -52,6 +56,26 @@ pub fn finish(mut document: OpenApi) -> OpenApi {
         }
     }
     document
+}
+
+/// A table comes in every format.
+fn add_formats(operation: &mut Operation) {
+    let parameters = operation.parameters.iter().flatten();
+    if !parameters
+        .into_iter()
+        .any(|one| one.name == "output-format")
+    {
+        return;
+    }
+    if let Some(RefOr::T(response)) = operation.responses.responses.get_mut("200") {
+        for kind in Format::content_types() {
+            let bytes = || Content::new(Some(<Vec<u8> as PartialSchema>::schema()));
+            response
+                .content
+                .entry(kind.to_owned())
+                .or_insert_with(bytes);
+        }
+    }
 }
 
 fn rename(post: &mut Operation) {

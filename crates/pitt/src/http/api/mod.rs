@@ -28,6 +28,7 @@ pub mod index;
 pub mod light_curve;
 pub mod links;
 pub mod matched;
+pub mod me;
 pub mod nights;
 pub mod objects;
 pub mod params;
@@ -119,6 +120,7 @@ fn v1() -> OpenApiRouter<Api> {
     OpenApiRouter::new()
         .routes(routes!(index::openapi))
         .routes(routes!(index::status))
+        .routes(routes!(me::me))
         .routes(routes!(alerts::alerts))
         .routes(routes!(alert::alert))
         .routes(routes!(alert::packet))

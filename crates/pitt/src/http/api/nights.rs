@@ -93,6 +93,7 @@ pub struct SkyBody {
     /// Order of the cells.
     order: u32,
     /// Number of each cell (nested), and its alerts.
+    #[schema(value_type = Vec<Vec<u64>>)]
     cells: Vec<(i64, u64)>,
     /// Alerts in all.
     total: u64,

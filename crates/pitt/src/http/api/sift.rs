@@ -1,5 +1,6 @@
 //! Alerts sifted by their common columns, the newest (or oldest) first, without reading more files than needed.
 //!
+//! Alerts without a time have no place in such a list and are left out; SQL has them.
 //! Files are read in the order of their bounds in time, and only as many as can still hold one of the rows asked for.
 
 use std::cmp::Ordering;
@@ -63,7 +64,7 @@ const COLUMNS: [(&str, DataType); 10] = [
 /// A place in the list: time, survey, alert.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Place {
-    /// d (TAI); infinite for an alert without, which comes last.
+    /// d (TAI).
     pub mjd_tai: f64,
     /// Survey.
     pub survey: String,
@@ -158,7 +159,8 @@ impl Sieve {
     }
 
     fn wants(&self, alert: &Alert) -> bool {
-        self.object_id.is_none_or_is(alert.object_id.as_ref())
+        alert.mjd_tai.is_some()
+            && self.object_id.is_none_or_is(alert.object_id.as_ref())
             && self.band.is_none_or_is(alert.band.as_ref())
             && self.night.is_none_or_is(alert.night.as_ref())
             && self

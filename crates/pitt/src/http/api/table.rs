@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::vec;
 
-use arrow_array::RecordBatch;
+use arrow_array::{RecordBatch, RecordBatchOptions};
 use arrow_ipc::writer::StreamWriter;
 use arrow_schema::{Field, SchemaRef};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
@@ -55,6 +55,11 @@ impl Format {
     pub fn of_content_type(kind: &str) -> Option<Self> {
         let known = Self::ALL.iter().find(|(_, kinds, _)| kinds.contains(&kind));
         known.map(|(format, _, _)| *format)
+    }
+
+    /// What tables can be sent as.
+    pub fn content_types() -> impl Iterator<Item = &'static str> {
+        Self::ALL.iter().map(|(_, kinds, _)| kinds[0])
     }
 
     /// Content type and ending of a file.
@@ -175,11 +180,10 @@ impl Source for Table {
 
     fn more(&mut self) -> Option<Result<RecordBatch, QueryError>> {
         let batch = self.batches.next()?;
-        Some(
-            batch
-                .with_schema(self.schema.clone())
-                .map_err(QueryError::from),
-        )
+        let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
+        let columns = batch.columns().to_vec();
+        let batch = RecordBatch::try_new_with_options(self.schema.clone(), columns, &options);
+        Some(batch.map_err(QueryError::from))
     }
 
     fn ending(&self) -> Ending {

@@ -9,7 +9,8 @@ use axum::response::Response;
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
-use super::refusal::{and_close, busy, refuse};
+use super::refusal::{busy, last};
+use crate::http::api::problem::Problem;
 
 /// Largest body `[bytes]`.
 pub(crate) const LARGEST: u64 = 1 << 20;
@@ -31,12 +32,12 @@ impl Default for Bodies {
 
 /// The answer to a body that is too large.
 pub(crate) fn too_large() -> Response {
-    let refusal = refuse(
+    let detail = "the body is larger than 1 MB";
+    last(Problem::new(
         StatusCode::PAYLOAD_TOO_LARGE,
         "too_large",
-        "the body is larger than 1 MB",
-    );
-    and_close(refusal)
+        detail,
+    ))
 }
 
 /// The length that a request claims, if it says so.
@@ -69,14 +70,14 @@ impl Bodies {
             Ok(Ok(bytes)) => Ok(Request::from_parts(parts, Body::from(bytes))),
             // Too large, or the client is gone and nobody hears this.
             Ok(Err(_)) => Err(too_large()),
-            Err(_) if self.0.available_permits() == 0 && !small => Err(and_close(busy(
-                "too many large bodies are on their way at once",
-            ))),
-            Err(_) => Err(and_close(refuse(
-                StatusCode::REQUEST_TIMEOUT,
-                "too_slow",
-                "the body did not come within 20 s",
-            ))),
+            Err(_) if self.0.available_permits() == 0 && !small => {
+                Err(last(busy("too many large bodies are on their way at once")))
+            }
+            Err(_) => {
+                let detail = "the body did not come within 20 s";
+                let problem = Problem::new(StatusCode::REQUEST_TIMEOUT, "too_slow", detail);
+                Err(last(problem))
+            }
         }
     }
 }

@@ -3,16 +3,14 @@
 use std::convert::Infallible;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use axum::Json;
 use axum::extract::FromRequestParts;
 use axum::http::HeaderMap;
 use axum::http::request::Parts;
-use axum::response::Response;
-use serde_json::{Value, json};
 
 use super::refusal;
 use super::token::Scope;
 use crate::config::ReadAccess;
+use crate::http::api::problem::Problem;
 
 /// Whose requests are counted together.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -27,10 +25,10 @@ pub(super) enum Key {
 /// a request in, and is nobody elsewhere.
 ///
 /// ```
-/// use axum::response::{IntoResponse, Response};
+/// use pitt::http::api::problem::Problem;
 /// use pitt::http::auth::{Caller, Scope};
 ///
-/// async fn remove_filter(caller: Caller) -> Result<&'static str, Response> {
+/// async fn remove_filter(caller: Caller) -> Result<&'static str, Problem> {
 ///     caller.require(Scope::Admin)?;
 ///     Ok("removed")
 /// }
@@ -73,8 +71,7 @@ impl Caller {
     ///
     /// # Errors
     /// The answer to give: 401 without a token, 403 with one that does not allow it.
-    #[expect(clippy::result_large_err, reason = "it is the answer itself")]
-    pub fn require(&self, scope: Scope) -> Result<(), Response> {
+    pub fn require(&self, scope: Scope) -> Result<(), Problem> {
         if self.may(scope) {
             Ok(())
         } else if self.name.is_none() {
@@ -82,6 +79,11 @@ impl Caller {
         } else {
             Err(refusal::needs_scope(scope))
         }
+    }
+
+    /// Who may read here.
+    pub fn read(&self) -> ReadAccess {
+        self.read
     }
 
     /// All scopes.
@@ -101,15 +103,6 @@ impl<S: Sync> FromRequestParts<S> for Caller {
             ..Self::nobody(Ipv4Addr::UNSPECIFIED.into(), ReadAccess::Token)
         }))
     }
-}
-
-/// `GET /api/v1/me`: who asks, and what for they may.
-pub(crate) async fn me(caller: Caller) -> Json<Value> {
-    Json(json!({
-        "name": caller.name(),
-        "scopes": caller.scopes(),
-        "read": caller.read.as_str(),
-    }))
 }
 
 /// The address of a client: that of the connection, or what the proxy says of it; of IPv6 the first 64 bits, which is what
@@ -149,7 +142,7 @@ mod tests {
 
     #[test]
     fn what_is_missing_is_a_token_or_a_scope() {
-        let status = |caller: Caller| caller.require(Scope::Write).map_err(|no| no.status());
+        let status = |caller: Caller| caller.require(Scope::Write).map_err(|no| no.status);
         assert_eq!(status(with(Some(Scope::Read), None)).unwrap_err(), 401);
         assert_eq!(
             status(with(Some(Scope::Read), Some("anna"))).unwrap_err(),

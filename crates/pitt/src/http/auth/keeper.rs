@@ -37,6 +37,8 @@ pub(super) enum Finding {
     Over(Standing),
     /// Nothing.
     Wrong,
+    /// No token of ours by its form: what a client sends that was made for another broker.
+    Foreign,
     /// Too many wrong ones came from there: not looked at for so long.
     Wait(Duration),
     /// Too many wait for verification.
@@ -102,7 +104,7 @@ impl Keeper {
     /// What a text is. Argon2 runs once a token, on a thread for what blocks, one at a time.
     pub(super) async fn find(self: &Arc<Self>, text: &str, address: IpAddr) -> Finding {
         let Some(id) = token::id_of(text) else {
-            return self.wrong(address);
+            return Finding::Foreign;
         };
         if let Some(tag) = self.session.as_ref().filter(|_| id == SESSION) {
             let same = hmac::verify(&self.key, text.as_bytes(), tag.as_ref()).is_ok();

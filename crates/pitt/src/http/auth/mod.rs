@@ -21,7 +21,7 @@ mod headers;
 mod keeper;
 mod origins;
 mod places;
-pub(crate) mod refusal;
+mod refusal;
 mod rules;
 mod store;
 mod token;
@@ -34,12 +34,11 @@ use std::time::{Duration, Instant};
 use axum::extract::{MatchedPath, Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::middleware::Next;
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 use tokio::time::{sleep, timeout};
 
 pub(super) use body::{LARGEST as LARGEST_BODY, claimed, too_large};
 pub use caller::Caller;
-pub(super) use caller::me;
 pub(super) use headers::Dress;
 pub use store::{TokenError, TokenFile};
 pub use token::{Scope, Standing, Token};
@@ -51,6 +50,7 @@ use self::keeper::{Finding, Keeper};
 use self::origins::{From, Origins};
 use self::places::{Full, Place, Places, Room};
 use self::rules::{Kind, Rule};
+use super::api::problem::Problem;
 use super::held::holding;
 use super::server::Seat;
 use crate::config::{HttpSettings, ReadAccess};
@@ -146,6 +146,11 @@ impl Auth {
                 .await
                 .unwrap_or_else(|no| no),
         };
+        if response.status() == StatusCode::UNAUTHORIZED {
+            let scheme = HeaderValue::from_static("Bearer realm=\"pitt\"");
+            let headers = response.headers_mut();
+            headers.insert(header::WWW_AUTHENTICATE, scheme);
+        }
         auth.0.origins.tell(&from, response.headers_mut());
         response
     }
@@ -164,15 +169,16 @@ impl Inner {
         let rule = rules::of(request.method(), matched.map(MatchedPath::as_str), path);
         let elsewhere = *from == From::Elsewhere;
         if elsewhere && (rule.unsafe_method || rule.kind == Kind::Costly) {
-            return Err(refusal::and_close(origins::elsewhere()));
+            return Err(refusal::last(origins::elsewhere()));
         }
         let (address, token) = (self.address(&request), bearer(request.headers()));
-        let caller = self.caller(address, token.as_deref()).await?;
+        let caller = self.caller(address, token.as_deref()).await;
+        let caller = caller.map_err(refusal::last)?;
         let left = self.count(&caller, rule)?;
         if let Some(scope) = rule.scope {
-            caller.require(scope).map_err(refusal::and_close)?;
+            caller.require(scope).map_err(refusal::last)?;
         }
-        let place = self.place(&caller, rule.kind)?;
+        let place = self.place(&caller, rule.kind).map_err(refusal::last)?;
         request.extensions_mut().insert(caller);
         let request = self.with_body(request, rule).await?;
         let longest = if rule.kind == Kind::Costly {
@@ -198,7 +204,7 @@ impl Inner {
     }
 
     /// Who asks.
-    async fn caller(&self, address: IpAddr, token: Option<&str>) -> Result<Caller, Response> {
+    async fn caller(&self, address: IpAddr, token: Option<&str>) -> Result<Caller, Problem> {
         let nobody = Caller::nobody(address, self.read);
         let Some(text) = token else {
             return Ok(nobody);
@@ -217,12 +223,14 @@ impl Inner {
                 key: Key::Token("session".into()),
                 ..nobody
             }),
+            // It opens nothing, and need not be in the way of what is open anyway.
+            Finding::Foreign => Ok(nobody),
             Finding::Over(standing) => Err(refusal::bad_token(Some(standing))),
             Finding::Wrong => Err(refusal::bad_token(None)),
             Finding::Busy => Err(refusal::busy("too many tokens wait to be verified")),
             Finding::Wait(wait) => {
                 let what = "too many requests with unknown tokens came from this address";
-                Err(refusal::and_close(refusal::wait(wait, what)))
+                Err(refusal::wait(wait, what))
             }
         }
     }
@@ -239,19 +247,18 @@ impl Inner {
         let taken = self.buckets.take(&caller.key, rate, Instant::now());
         taken.map_err(|wait| {
             let most = format!("more than {} requests a second came {whose}", rate.per_s);
-            let mut refusal = refusal::wait(wait, &most);
+            let mut refusal = refusal::last(refusal::wait(wait, most));
             let none = Left {
                 limit: rate.burst as u64,
                 remaining: 0,
                 full_in: Duration::from_secs_f64(rate.burst / rate.per_s),
             };
             tell_left(refusal.headers_mut(), none);
-            refusal::and_close(refusal)
+            refusal
         })
     }
 
-    #[expect(clippy::result_large_err, reason = "it is the answer itself")]
-    fn place(&self, caller: &Caller, kind: Kind) -> Result<Option<Place>, Response> {
+    fn place(&self, caller: &Caller, kind: Kind) -> Result<Option<Place>, Problem> {
         self.places.take(kind, &caller.key).map_err(|full| {
             let what = match kind {
                 Kind::Stream => "streams of events",
@@ -260,11 +267,9 @@ impl Inner {
             match full {
                 Full::Yours(most) => {
                     let told = format!("{most} {what} at once is the most for one caller");
-                    refusal::wait(Duration::from_secs(1), &told)
+                    refusal::wait(Duration::from_secs(1), told)
                 }
-                Full::All(most) => {
-                    refusal::busy(&format!("all {most} places for {what} are taken"))
-                }
+                Full::All(most) => refusal::busy(format!("all {most} places for {what} are taken")),
             }
         })
     }
@@ -280,21 +285,17 @@ impl Inner {
     }
 }
 
-/// The token of a request: `Bearer TOKEN`, or `Token TOKEN` as lasair's clients say. Anything else there is no token of ours.
+/// The token of a request: `Bearer TOKEN`, or `Token TOKEN` as lasair's clients say.
 fn bearer(headers: &HeaderMap) -> Option<String> {
-    let value = headers.get(header::AUTHORIZATION)?.to_str().unwrap_or("?");
-    let (scheme, text) = value.split_once(' ').unwrap_or(("", value));
+    let value = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
+    let (scheme, text) = value.split_once(' ')?;
     let known = scheme.eq_ignore_ascii_case("bearer") || scheme.eq_ignore_ascii_case("token");
-    Some(if known {
-        text.trim().to_owned()
-    } else {
-        String::new()
-    })
+    known.then(|| text.trim().to_owned())
 }
 
 fn too_slow(longest: Duration) -> Response {
     let detail = format!("the answer took longer than {} s", longest.as_secs());
-    refusal::refuse(StatusCode::SERVICE_UNAVAILABLE, "time_limit", &detail)
+    Problem::new(StatusCode::SERVICE_UNAVAILABLE, "time_limit", detail).into_response()
 }
 
 fn tell_left(headers: &mut HeaderMap, left: Left) {

@@ -6,7 +6,7 @@
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
-use super::refusal;
+use crate::http::api::problem::Problem;
 
 const METHODS: &str = "GET, POST, PUT, DELETE";
 const HEADERS: &str = "accept, authorization, content-type, last-event-id";
@@ -74,7 +74,7 @@ impl Origins {
             return None;
         }
         if *from == From::Elsewhere {
-            return Some(elsewhere());
+            return Some(elsewhere().into_response());
         }
         let told = [
             (header::ACCESS_CONTROL_ALLOW_METHODS, METHODS),
@@ -98,9 +98,10 @@ impl Origins {
 }
 
 /// The answer to a page elsewhere.
-pub(super) fn elsewhere() -> Response {
-    let detail = "web pages from elsewhere may not ask this (name their origin in `http.cors_origins` to let them)";
-    refusal::refuse(StatusCode::FORBIDDEN, "forbidden", detail)
+pub(super) fn elsewhere() -> Problem {
+    let detail = "web pages from elsewhere may not ask this";
+    Problem::new(StatusCode::FORBIDDEN, "forbidden", detail)
+        .hint("name their origin in `http.cors_origins` to let them")
 }
 
 /// Whether a page's origin is the host that it asks. The usual ports of both schemes may be left out.
