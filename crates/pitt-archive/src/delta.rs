@@ -37,7 +37,29 @@ const CHECKPOINT_EVERY: u64 = 100;
 pub(crate) struct Site {
     pub(crate) root: PathBuf,
     pub(crate) store: Arc<dyn ObjectStore>,
-    pub(crate) runtime: Arc<Runtime>,
+    pub(crate) runtime: Arc<Threads>,
+}
+
+/// The runtime that log calls wait on. The last clone of an archive may go anywhere, also where waiting is not allowed.
+pub(crate) struct Threads(Option<Runtime>);
+
+impl Threads {
+    /// Waits for an answer.
+    pub(crate) fn block_on<F: Future>(&self, answer: F) -> F::Output {
+        match &self.0 {
+            Some(runtime) => runtime.block_on(answer),
+            None => unreachable!("the runtime is taken only when this is dropped"),
+        }
+    }
+}
+
+impl Drop for Threads {
+    fn drop(&mut self) {
+        // Nothing of ours runs there any more: every call waits for its answer.
+        if let Some(runtime) = self.0.take() {
+            runtime.shutdown_background();
+        }
+    }
 }
 
 impl Site {
@@ -55,7 +77,7 @@ impl Site {
         Ok(Self {
             root: root.to_owned(),
             store: store.unwrap_or_else(|| Arc::new(SyncedFolder::default())),
-            runtime: Arc::new(runtime),
+            runtime: Arc::new(Threads(Some(runtime))),
         })
     }
 }

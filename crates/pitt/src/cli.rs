@@ -387,14 +387,17 @@ pub struct FilterPause {
 
 /// `pitt filter resume`
 #[derive(Debug, Args)]
-#[command(after_help = "Example:\n  pitt filter resume bright 1c0ffee5")]
+#[command(
+    after_help = "Example:\n  pitt filter resume bright --version 1c0ffee5",
+    disable_version_flag = true
+)]
 pub struct FilterName {
     /// Name of the filter
     #[arg(value_name = "NAME")]
     pub name: String,
     /// Version to set to work [default: the one that was active]
-    #[arg(value_name = "VERSION")]
-    pub wanted: Option<String>,
+    #[arg(long, value_name = "VERSION")]
+    pub version: Option<String>,
 }
 
 /// `pitt filter versions`

@@ -74,7 +74,8 @@ pub(super) fn page(method: &Method, uri: &Uri, headers: &HeaderMap) -> Option<Re
         return Some(file.answer(headers));
     }
     let is_below = |places: &[&str]| places.iter().any(|place| path.starts_with(place));
-    if is_below(&NOT_PAGES) || (path.contains('.') && !is_below(&NAMED)) {
+    let has_dot = path.contains('.') || path.to_ascii_lowercase().contains("%2e");
+    if is_below(&NOT_PAGES) || (has_dot && !is_below(&NAMED)) {
         return None;
     }
     let without = || {
@@ -190,6 +191,7 @@ mod tests {
             "/api/v1/nothing",
             "/assets/gone",
             "/logo.png",
+            "/%2e%2E/passwd",
             "/subjects/x/y/z",
         ] {
             assert!(asked(path, &[]).is_none(), "{path}");

@@ -451,20 +451,20 @@ fn what_is_wrong_with_a_token_is_said() {
     let at = folder.path();
     let (code, error) = bad(at, &["token", "list"]);
     assert_eq!(code, 1);
-    insta::assert_snapshot!(error, @"");
+    insta::assert_snapshot!(error, @r#"error: there is no archive in `pitt-data` (name one with --archive)"#);
     let (code, error) = bad(at, &["token", "create", "me", "--expires", "0"]);
     assert_eq!(code, 2);
-    insta::assert_snapshot!(error, @"");
+    insta::assert_snapshot!(error, @r#"error: --expires is 0, expected days, above 0 and up to 36500"#);
     let (code, error) = bad(at, &["token", "create", " "]);
     assert_eq!(code, 2);
-    insta::assert_snapshot!(error, @"");
+    insta::assert_snapshot!(error, @r#"error: NAME is " ", expected 1 to 100 letters, digits or signs"#);
     good(at, &["token", "create", "me"]);
     let (code, error) = bad(at, &["token", "revoke", "abc"]);
     assert_eq!(code, 1);
-    insta::assert_snapshot!(error, @"");
+    insta::assert_snapshot!(error, @r#"error: there is no token `abc` in `pitt-data/tokens.json` (`pitt token list` shows them)"#);
     std::fs::write(at.join("pitt-data/tokens.json"), "{}").unwrap();
     let (_, error) = bad(at, &["token", "create", "me"]);
-    insta::assert_snapshot!(error, @"");
+    insta::assert_snapshot!(error, @r#"error: `pitt-data/tokens.json` is no file of tokens: missing field `format` at line 1 column 2 (a newer pitt may have written it; moved away, all tokens are gone)"#);
 }
 
 #[test]
@@ -481,5 +481,10 @@ fn wrong_settings_of_the_port_are_said() {
         "burst = 0",
     ]
     .map(wrong);
-    insta::assert_snapshot!(said.concat(), @"");
+    insta::assert_snapshot!(said.concat(), @r#"
+    error: pitt.toml, line 2: `http.read` is "everybody", expected "open" or "token"
+    error: default: `http.tls_key` is "", expected the private key of `http.tls_cert`; both or neither
+    error: pitt.toml, line 2: `http.cors_origins` is ["example.org"], expected origins such as https://example.org, without a path, or "*"
+    error: pitt.toml, line 2: `http.burst` is 0.0, expected 1 to 1000000
+    "#);
 }

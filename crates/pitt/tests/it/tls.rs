@@ -32,6 +32,8 @@ fn certificate(folder: &Path, name: &str, time: &[&str]) -> bool {
             "/CN=localhost",
         ])
         .args(["-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1"])
+        // By default it is one of an authority, which no server may show.
+        .args(["-addext", "basicConstraints=critical,CA:FALSE"])
         .args([
             "-keyout",
             &format!("{name}.key"),
@@ -184,7 +186,14 @@ fn what_is_wrong_with_a_certificate_is_said() {
         said("good.key", "good.key"),
         said("good.pem", "good.pem"),
     ];
-    insta::assert_snapshot!(all.concat(), @"");
+    insta::assert_snapshot!(all.concat(), @"
+    error: cannot start the HTTP port: `other.key` is not the key of the certificate in `good.pem`
+    error: cannot start the HTTP port: cannot read the certificate for TLS `none.pem`: No such file or directory (os error 2)
+    error: cannot start the HTTP port: cannot read the private key for TLS `none.key`: No such file or directory (os error 2)
+    error: cannot start the HTTP port: there is no certificate in `empty.pem` (PEM is expected, -----BEGIN ..)
+    error: cannot start the HTTP port: there is no certificate in `good.key` (PEM is expected, -----BEGIN ..)
+    error: cannot start the HTTP port: there is no private key in `good.pem` (PEM is expected, -----BEGIN ..)
+    ");
     if can_date {
         let old = said("old.pem", "old.key");
         assert!(

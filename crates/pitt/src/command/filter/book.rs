@@ -96,7 +96,7 @@ pub(in super::super) fn pause(global: &Global, args: &FilterPause) -> Result<Exi
 
 /// Sets a filter to work again.
 pub(in super::super) fn resume(global: &Global, args: &FilterName) -> Result<ExitCode> {
-    desk(global)?.activate(&args.name, args.wanted.as_deref())?;
+    desk(global)?.activate(&args.name, args.version.as_deref())?;
     screen::print(&format!("{} is at work\n", args.name))?;
     Ok(ExitCode::SUCCESS)
 }
