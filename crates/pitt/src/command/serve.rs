@@ -54,8 +54,9 @@ pub(super) fn run(global: &Global, args: &Serve) -> Result<ExitCode> {
     };
     telemetry.set_url(port.url());
     let url = port.url();
+    let pages = port.session_url().unwrap_or_else(|| url.clone());
     screen::print(&format!(
-        "Serving {} at {url}\n  {url}/api/v1/             what there is\n  {url}/api/v1/openapi.json  the same for programs\n\
+        "Serving {} at {pages}\n  {url}/api/v1/             what there is\n  {url}/api/v1/openapi.json  the same for programs\n\
          Ctrl-C ends it.\n",
         archive.folder().display()
     ))?;

@@ -21,7 +21,7 @@ pub(super) enum Key {
     Address(IpAddr),
 }
 
-/// Who asks, and what for they may. Handlers take it as an argument; it is there once `Auth::guard` has let
+/// Who asks, and what for they may. Handlers take it as an argument; it is there once the gate has let
 /// a request in, and is nobody elsewhere.
 ///
 /// ```

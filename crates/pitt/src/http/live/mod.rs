@@ -5,7 +5,7 @@
 //! | [`filters`] | filters: kept, checked, tried, set to work and paused |
 //! | [`feed`], [`place`], [`row`] | the feed of matches, by places that mean the same for ever |
 //! | [`events`] | the feed as server-sent events |
-//! | [`matches`] | the list of matches |
+//! | [`mod@matches`] | the list of matches |
 //! | [`recent`] | what is received and not committed yet |
 
 pub mod events;
