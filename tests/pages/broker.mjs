@@ -54,14 +54,8 @@ export class Broker {
       const status = JSON.parse(readFileSync(path, 'utf8'));
       return status.pid === this.child.pid && status.url;
     });
-    this.live = await this.hasLive();
   }
 
-  /** Whether the program has matches, and filters that can be changed, over HTTP. */
-  async hasLive() {
-    const { paths } = await this.get('openapi.json');
-    return '/api/v1/matches' in paths && 'put' in (paths['/api/v1/filters/{name}'] ?? {});
-  }
 
   /** What the API answers, with 64-bit ids as the text they are. */
   async get(path) {
