@@ -56,7 +56,6 @@ export class Broker {
     });
   }
 
-
   /** What the API answers, with 64-bit ids as the text they are. */
   async get(path) {
     const response = await fetch(`${this.url}/api/v1/${path}`, { headers: { authorization: `Bearer ${this.token}` } });

@@ -74,8 +74,7 @@ describe('pages over simulated alerts', { skip: SKIP }, () => {
     await broker?.end();
   });
 
-  /** A test of filters, matches and events. */
-
+  
   it('are sound in light and dark, on desktops and phones', () => walk(browser, broker, about));
 
   it('load in under 300 kB, and nothing moves while they do', async () => {
@@ -273,7 +272,7 @@ describe('pages over simulated alerts', { skip: SKIP }, () => {
     await editor.fill("-- title: <b>bold</b>\n-- survey: any\nrelability > 0.5");
     await page.getByText('3:1').waitFor();
     await page.locator('.troubles').getByText(/relability/).waitFor();
-    await page.getByRole('button', { name: 'Save', exact: true }).isDisabled();
+    assert.ok(await page.getByRole('button', { name: 'Save', exact: true }).isDisabled());
     await editor.fill('-- title: <b>bold</b>\n-- survey: any\n');
     await editor.press('End');
     await editor.pressSequentially('reliab');
@@ -338,7 +337,7 @@ describe('pages over simulated alerts', { skip: SKIP }, () => {
       const { rows: all } = await broker.get('matches?filter=everything&limit=300');
       const shown = await page.locator('main li .who > a').evaluateAll((links) => links.map((link) => new URL(link.href).searchParams.get('alert') ?? link.pathname.split('/').pop()));
       const oldest = all.findIndex((row) => row.alert_id === shown.at(-1));
-      return all.slice(0, oldest + 1).every((row) => shown.includes(row.alert_id) || row.matched_us >= all[0].matched_us - 2e6);
+      return oldest >= 0 && all.slice(0, oldest + 1).every((row) => shown.includes(row.alert_id) || row.matched_us >= all[0].matched_us - 2e6);
     });
     assert.deepEqual(page.wrong, []);
   });

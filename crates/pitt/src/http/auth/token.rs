@@ -30,7 +30,7 @@ const LONGEST: usize = 128;
 pub enum Scope {
     /// Reading, where that takes a token
     Read,
-    /// Making filters, webhooks and replays, and changing one's own
+    /// Making filters, and changing one's own
     Write,
     /// Changing what others have made
     Admin,
