@@ -20,8 +20,7 @@ pub use builtin::builtin_names;
 pub use check::{MAX_DEPTH, MAX_NODES};
 pub use columns::Surveys;
 pub use header::Header;
-pub(crate) use set::COMMON;
-pub use set::{Disabled, Failure, FilterSet, Judgement, Needs, Verdict};
+pub use set::{COMMON, Disabled, Failure, FilterSet, Judgement, Needs, Verdict};
 pub use text::{MAX_OPERATORS, MAX_PARENTHESES, MAX_TEXT_BYTES, MAX_TOKENS};
 
 use crate::catalog::Catalogs;

@@ -76,7 +76,7 @@ pub struct Needs {
 }
 
 /// Columns every decoded alert of a mapped survey has, without the lists.
-pub(crate) const COMMON: [&str; 11] = [
+pub const COMMON: [&str; 11] = [
     "survey",
     "alert_id",
     "object_id",

@@ -8,6 +8,7 @@ use arrow_schema::{DataType, Field};
 use axum::extract::{Path, State};
 use axum::http::header;
 use axum::response::IntoResponse;
+use pitt_query::filter::COMMON;
 use pitt_sky::photometry::mag_ab;
 use pitt_sky::time::MjdTai;
 use serde::{Deserialize, Serialize};
@@ -140,20 +141,7 @@ pub async fn alert(
         .await
 }
 
-/// Common columns that are shown; the three lists of history are in the light curve.
-const COMMON: [&str; 11] = [
-    "survey",
-    "alert_id",
-    "object_id",
-    "mjd_tai",
-    "night",
-    "ra",
-    "dec",
-    "band",
-    "psf_flux",
-    "psf_flux_err",
-    "reliability",
-];
+/// Lists of history among the common columns; they are in the light curve.
 const LISTS: [&str; 3] = ["detections", "forced", "nondetections"];
 
 impl Api {

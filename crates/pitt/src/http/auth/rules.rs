@@ -101,7 +101,6 @@ const COSTLY: &[&str] = &[
     "/api/v1/filters/test",
     "/api/v1/nights/{}/sky",
     "/api/v1/skymap",
-    "/api/v1/replays",
     "/lasair/api/query",
     "/lasair/api/query/",
 ];

@@ -396,7 +396,6 @@ fn document(api: &Api, known: &Known) -> Value {
         "last_match_us": Some(last).filter(|last| *last > 0),
         "followers": {
             "sse": api.live.feed.followers(&known.name),
-            "webhooks": 0,
             "topic": Some(topic).filter(|_| output.is_on() && stream != "none"),
         },
     })
