@@ -8,7 +8,8 @@ const SKIP = spawnSync('script', ['--version']).error ? 'no `script`' : false;
 
 function atTerminal(broker, words) {
   const { DISPLAY, WAYLAND_DISPLAY, ...environment } = broker.environment;
-  const child = spawn('script', ['-qec', `${program} ${words}`, '/dev/null'], { cwd: broker.folder, env: environment });
+  // Without `exec` some shells stay between the two, and die of Ctrl-C themselves.
+  const child = spawn('script', ['-qec', `exec ${program} ${words}`, '/dev/null'], { cwd: broker.folder, env: environment });
   const run = { child, said: '', code: new Promise((done) => child.once('exit', done)) };
   child.stdout.on('data', (text) => (run.said += text));
   return run;
