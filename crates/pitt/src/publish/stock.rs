@@ -5,11 +5,11 @@ use std::time::{Duration, Instant};
 
 use pitt_alert::Packet;
 use pitt_archive::{LoggedMatch, Match};
-use pitt_kafka::publish::{Batch, Cursor, Feed};
+use pitt_kafka::publish::{Batch, Cursor, Feed, ResumeError};
 
-use super::Desk;
 use super::message::{Messages, now_us};
 use super::ring::{Due, Newest, Ring};
+use super::{Desk, restored};
 use crate::pipeline::Stage;
 
 /// Bytes of packets in one batch.
@@ -135,6 +135,9 @@ impl Feed for Stock<'_> {
         let due = self.due(seq)?;
         let mut batch = Batch {
             place: due.last().map(|last| last.seq.to_string()),
+            mark: due
+                .last()
+                .map(|last| restored::mark(last.matched_us, &last.taken)),
             ..Batch::default()
         };
         self.received_us.clear();
@@ -153,6 +156,10 @@ impl Feed for Stock<'_> {
             }
         }
         Ok(batch)
+    }
+
+    fn resume(&mut self, cursor: &Cursor) -> Result<Option<Cursor>, ResumeError> {
+        restored::resume(self.desk, self.lane, cursor)
     }
 
     fn published(&mut self, _: &Cursor) {

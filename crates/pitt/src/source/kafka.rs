@@ -9,7 +9,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use pitt_alert::{Packet, Position, SchemaLookupError, SchemaStore};
-use pitt_kafka::consume::{Ask, Gate, Healths, InputSettings, Intake, Message, Next, Query};
+use pitt_kafka::consume::{
+    Ask, Fingerprint, Gate, Healths, InputSettings, Intake, Message, Next, Query, Stand,
+};
 
 use crate::pipeline::{Counters, Stage};
 
@@ -94,7 +96,11 @@ impl Kafka {
             }
             Next::Ask(Ask::Positions(query)) => {
                 self.flush(outlet)?;
-                let stands = stands(&query, positions);
+                let stands = stands(&query, positions, true);
+                query.answer(stands);
+            }
+            Next::Ask(Ask::Look(query)) => {
+                let stands = stands(&query, positions, false);
                 query.answer(stands);
             }
         }
@@ -126,15 +132,32 @@ impl Kafka {
     }
 }
 
-/// Where the archive stands; `None` where it has nothing.
-fn stands(query: &Query, positions: &dyn Positions) -> Result<Vec<Option<i64>>, String> {
+/// Where the archive stands; `None` where it has nothing. With the packets before these places, if they are wanted.
+fn stands(
+    query: &Query,
+    positions: &dyn Positions,
+    with_last: bool,
+) -> Result<Vec<Option<Stand>>, String> {
     let partitions: Vec<&str> = query.partitions().iter().map(|name| &**name).collect();
     let stands = positions.next_offsets(&partitions);
     let stands = stands.map_err(|error| error.to_string())?;
-    Ok(stands
-        .into_iter()
-        .map(|next| Some(next).filter(|next| *next > 0))
-        .collect())
+    let known = stands.iter().zip(query.partitions());
+    let known = known.filter(|(next, _)| with_last && **next > 0);
+    let before = known.map(|(next, partition)| Position {
+        partition: partition.clone(),
+        offset: next - 1,
+    });
+    let last = positions.fingerprints(&before.collect::<Vec<_>>());
+    let mut last = last.map_err(|error| error.to_string())?.into_iter();
+    let mut stand = |next: i64| Stand {
+        next,
+        last: last.next().flatten().map(|last| Fingerprint {
+            size: last.size,
+            crc32: last.crc32,
+        }),
+    };
+    let known = stands.into_iter().map(|next| Some(next).filter(|n| *n > 0));
+    Ok(known.map(|next| next.map(&mut stand)).collect())
 }
 
 fn packet(message: Message) -> Packet {
