@@ -71,15 +71,9 @@ pub struct Connection {
 
 impl Connection {
     pub(super) fn new(output: Output) -> Result<Self, Failure> {
-        let config = output
-            .producer_config()
-            .map_err(|error| Failure::Broken(error.to_string()))?;
-        let producer = config
-            .create_with_context(Reports::default())
-            .map_err(|error| Failure::Broken(format!("no producer: {error}")))?;
         Ok(Self {
+            producer: producer(&output)?,
             output,
-            producer,
             topics: HashMap::new(),
             sent: 0,
             apart: false,
@@ -253,6 +247,14 @@ impl Connection {
         }
     }
 
+    fn open_transactions(&self) -> Result<(), Failure> {
+        if !self.transactions() {
+            return Ok(());
+        }
+        let opened = self.producer.init_transactions(PATIENCE);
+        opened.map_err(|error| self.failure("cannot open transactions", &error))
+    }
+
     /// Takes back what is under way.
     fn purge(&self) {
         self.producer
@@ -263,6 +265,16 @@ impl Connection {
         }
         lock(&self.producer.context().failed).clear();
     }
+}
+
+/// A producer that has done nothing yet.
+fn producer(output: &Output) -> Result<BaseProducer<Reports>, Failure> {
+    let config = output
+        .producer_config()
+        .map_err(|error| Failure::Broken(error.to_string()))?;
+    config
+        .create_with_context(Reports::default())
+        .map_err(|error| Failure::Broken(format!("no producer: {error}")))
 }
 
 /// Whether a message failed that fails however often it is sent.
@@ -279,11 +291,7 @@ fn is_refusal((index, code): &(usize, Code)) -> bool {
 
 impl Producer for Connection {
     fn open(&mut self) -> Result<Option<Cursor>, Failure> {
-        if self.transactions() {
-            self.producer
-                .init_transactions(PATIENCE)
-                .map_err(|error| self.failure("cannot open transactions", &error))?;
-        }
+        self.open_transactions()?;
         let cursors = self.output.cursors.clone();
         self.ensure(&[&cursors], true)?;
         let names = self.output.topics.clone();
@@ -373,6 +381,9 @@ impl Producer for Connection {
             self.producer
                 .abort_transaction(PATIENCE)
                 .map_err(|error| self.failure("cannot abort", &error))?;
+            // The refused message has used up a number of its partition, and the cluster would refuse those that follow.
+            self.producer = producer(&self.output)?;
+            self.open_transactions()?;
         }
         self.begun = None;
         Ok(())
