@@ -17,7 +17,7 @@ mod output;
 mod publisher;
 #[cfg(test)]
 mod tests;
-mod topic;
+pub(crate) mod topic;
 
 use std::sync::Arc;
 
