@@ -9,6 +9,7 @@
 //! afterwards ([`Intake::advise`]), for lag monitors. **Partitions that go** to another program are given up after everything handed
 //! out of them is committed ([`Ask::Release`]); if the group has taken them already, nothing waits. **Back-pressure**: an
 //! input whose messages are not taken pauses its partitions and polls on. Nothing is dropped, and the group does not take it for dead.
+//! **Topics made again** with the same name have another message before our position ([`Stand::last`]): they are held.
 //! **Trouble** is said once, tried again after growing delays, and shows in [`SourceHealth`] until it is over.
 //!
 //! Whoever takes must call [`Intake::next`] again and again, and answer what it asks.
