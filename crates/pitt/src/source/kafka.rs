@@ -4,6 +4,7 @@
 //! own offsets are only told, for lag monitors. What the consumer does is in [`pitt_kafka::consume`]; here its messages become packets,
 //! and its questions go to the pipeline and the archive.
 
+use std::collections::HashMap;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -26,6 +27,7 @@ const ADVISE: Duration = Duration::from_secs(5);
 pub struct Kafka {
     intake: Intake,
     report: SourceReport,
+    last: LastPackets,
     /// Whether something was handed out that may not be committed yet.
     handed_out: bool,
     advised: Instant,
@@ -48,6 +50,7 @@ impl Kafka {
         Ok(Self {
             intake: Intake::start(inputs.collect())?,
             report: SourceReport::default(),
+            last: LastPackets::default(),
             handed_out: false,
             advised: Instant::now(),
             counters: None,
@@ -96,11 +99,11 @@ impl Kafka {
             }
             Next::Ask(Ask::Positions(query)) => {
                 self.flush(outlet)?;
-                let stands = stands(&query, positions, true);
+                let stands = self.last.stands(&query, positions);
                 query.answer(stands);
             }
             Next::Ask(Ask::Look(query)) => {
-                let stands = stands(&query, positions, false);
+                let stands = committed(&query, positions);
                 query.answer(stands);
             }
         }
@@ -132,32 +135,75 @@ impl Kafka {
     }
 }
 
-/// Where the archive stands; `None` where it has nothing. With the packets before these places, if they are wanted.
-fn stands(
-    query: &Query,
-    positions: &dyn Positions,
-    with_last: bool,
-) -> Result<Vec<Option<Stand>>, String> {
+/// Where the archive stands; `None` where it has nothing.
+fn stands(query: &Query, positions: &dyn Positions) -> Result<Vec<Option<i64>>, String> {
     let partitions: Vec<&str> = query.partitions().iter().map(|name| &**name).collect();
     let stands = positions.next_offsets(&partitions);
-    let stands = stands.map_err(|error| error.to_string())?;
-    let known = stands.iter().zip(query.partitions());
-    let known = known.filter(|(next, _)| with_last && **next > 0);
-    let before = known.map(|(next, partition)| Position {
-        partition: partition.clone(),
-        offset: next - 1,
-    });
-    let last = positions.fingerprints(&before.collect::<Vec<_>>());
-    let mut last = last.map_err(|error| error.to_string())?.into_iter();
-    let mut stand = |next: i64| Stand {
-        next,
-        last: last.next().flatten().map(|last| Fingerprint {
-            size: last.size,
-            crc32: last.crc32,
-        }),
-    };
-    let known = stands.into_iter().map(|next| Some(next).filter(|n| *n > 0));
-    Ok(known.map(|next| next.map(&mut stand)).collect())
+    let stands = stands.map_err(|error| error.to_string())?.into_iter();
+    Ok(stands.map(|next| Some(next).filter(|n| *n > 0)).collect())
+}
+
+/// The same, for those who only look.
+fn committed(query: &Query, positions: &dyn Positions) -> Result<Vec<Option<Stand>>, String> {
+    let stands = stands(query, positions)?.into_iter();
+    let stand = |next| Stand { next, last: None };
+    Ok(stands.map(|next| next.map(stand)).collect())
+}
+
+/// The packets before the places where partitions were begun with. They never change, and may be long to look for.
+#[derive(Default)]
+struct LastPackets(HashMap<Position, Option<Fingerprint>>);
+
+impl LastPackets {
+    /// Where the archive stands, with the packets before.
+    fn stands(
+        &mut self,
+        query: &Query,
+        positions: &dyn Positions,
+    ) -> Result<Vec<Option<Stand>>, String> {
+        let stands = stands(query, positions)?;
+        let before = |(partition, next): (&Arc<str>, &Option<i64>)| {
+            Some(Position {
+                partition: partition.clone(),
+                offset: (*next)? - 1,
+            })
+        };
+        let before: Vec<Option<Position>> =
+            query.partitions().iter().zip(&stands).map(before).collect();
+        self.learn(before.iter().flatten(), positions)?;
+        let stand = |(next, before): (Option<i64>, Option<Position>)| {
+            Some(Stand {
+                next: next?,
+                last: self.0.get(&before?).copied().flatten(),
+            })
+        };
+        Ok(stands.into_iter().zip(before).map(stand).collect())
+    }
+
+    /// Asks for those that are not known yet.
+    fn learn<'a>(
+        &mut self,
+        wanted: impl Iterator<Item = &'a Position>,
+        positions: &dyn Positions,
+    ) -> Result<(), String> {
+        let new: Vec<Position> = wanted
+            .filter(|one| !self.0.contains_key(one))
+            .cloned()
+            .collect();
+        if new.is_empty() {
+            return Ok(());
+        }
+        let found = positions.fingerprints(&new);
+        let found = found.map_err(|error| error.to_string())?.into_iter();
+        let found = found.map(|found| {
+            found.map(|found| Fingerprint {
+                size: found.size,
+                crc32: found.crc32,
+            })
+        });
+        self.0.extend(new.into_iter().zip(found));
+        Ok(())
+    }
 }
 
 fn packet(message: Message) -> Packet {
