@@ -71,8 +71,7 @@ impl Archive {
         seq: u64,
         limit: usize,
     ) -> Result<Vec<LoggedMatch>, ArchiveError> {
-        self.inner.update_table(MATCHES)?;
-        self.inner.learn_of_others()?;
+        self.inner.learn_of_matches()?;
         let mut next = seq + 1;
         loop {
             let first = next;
@@ -108,7 +107,7 @@ impl Archive {
         own.map(|(_, seq)| seq).max().unwrap_or(0)
     }
 
-    fn matches_in(
+    pub(crate) fn matches_in(
         &self,
         lane: u32,
         window: &RangeInclusive<u64>,
@@ -168,6 +167,12 @@ impl Inner {
         let before = log.version();
         log.update()?;
         Ok(log.version() != before)
+    }
+
+    /// Reads the matches that others have committed, and their packets.
+    pub(crate) fn learn_of_matches(&self) -> Result<(), ArchiveError> {
+        self.update_table(MATCHES)?;
+        self.learn_of_others()
     }
 
     /// Reads what others have committed, if they have.

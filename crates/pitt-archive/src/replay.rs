@@ -19,9 +19,10 @@ use crate::tables::PACKETS;
 /// A place in the order of stored packets: commit, file and row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ReplayPlace {
-    commit: u64,
-    file: u32,
-    row: u64,
+    pub(crate) commit: u64,
+    pub(crate) file: u32,
+    /// Rows of the file up to here.
+    pub(crate) row: u64,
 }
 
 /// `commit/file/row`.

@@ -1,6 +1,6 @@
-//! Sending keyed messages one after the other, as many as there are, in bounded memory.
+//! Sending messages one after the other, as many as there are, in bounded memory.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use rdkafka::client::ClientContext;
@@ -14,26 +14,55 @@ use crate::error::KafkaError;
 const POLL: Duration = Duration::from_millis(20);
 /// Messages that may be under way, kilobytes.
 const QUEUE_KB: &str = "65536";
+/// How long messages under way are waited for after their time.
+const GRACE: Duration = Duration::from_secs(5);
+
+/// What became of messages.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Sent {
+    /// Messages that the cluster has.
+    pub delivered: u64,
+    /// What happened to the others, one line each.
+    pub failed: Vec<String>,
+}
 
 #[derive(Default)]
 struct Reports {
+    sent: Mutex<Sent>,
     /// The first message that did not arrive.
-    failed: Mutex<Option<Error>>,
+    first: Mutex<Option<Error>>,
+    /// The last thing said about the connection as a whole.
+    last: Mutex<Option<String>>,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Reports {
+    fn failed(&self, index: usize, error: &Error) {
+        let last = lock(&self.last).clone();
+        let said = last.map_or_else(String::new, |last| format!(" ({last})"));
+        let told = format!("message {index}: {error}{said}");
+        lock(&self.sent).failed.push(told);
+        lock(&self.first).get_or_insert_with(|| error.clone());
+    }
 }
 
 impl ClientContext for Reports {
     fn error(&self, error: Error, reason: &str) {
         tracing::debug!(%error, reason, "librdkafka");
+        *lock(&self.last) = Some(reason.to_owned());
     }
 }
 
 impl ProducerContext for Reports {
-    type DeliveryOpaque = ();
+    type DeliveryOpaque = usize;
 
-    fn delivery(&self, result: &DeliveryResult<'_>, (): ()) {
-        if let Err((error, _)) = result {
-            let mut failed = self.failed.lock().unwrap_or_else(PoisonError::into_inner);
-            failed.get_or_insert_with(|| error.clone());
+    fn delivery(&self, result: &DeliveryResult<'_>, index: usize) {
+        match result {
+            Ok(_) => lock(&self.sent).delivered += 1,
+            Err((error, _)) => self.failed(index, error),
         }
     }
 }
@@ -43,6 +72,7 @@ pub struct Sender {
     producer: BaseProducer<Reports>,
     topic: String,
     patience: Duration,
+    queued: usize,
 }
 
 impl Sender {
@@ -75,6 +105,7 @@ impl Sender {
             producer,
             topic: topic.to_owned(),
             patience,
+            queued: 0,
         })
     }
 
@@ -83,11 +114,19 @@ impl Sender {
     /// # Errors
     /// This one cannot be sent, or an earlier one did not arrive.
     pub fn send(
-        &self,
+        &mut self,
         key: Option<&[u8]>,
         value: &[u8],
         headers: &[(&str, &str)],
     ) -> Result<(), KafkaError> {
+        self.producer.poll(Duration::ZERO);
+        self.check()?;
+        self.queue(key, value, headers);
+        self.check()
+    }
+
+    /// Queues one message, waiting while the queue is full. What fails is in the reports.
+    pub(crate) fn queue(&mut self, key: Option<&[u8]>, value: &[u8], headers: &[(&str, &str)]) {
         let mut all = OwnedHeaders::new();
         for (name, value) in headers {
             all = all.insert(Header {
@@ -95,25 +134,20 @@ impl Sender {
                 value: Some(*value),
             });
         }
-        let mut record = BaseRecord::<[u8], [u8]>::to(&self.topic)
+        let index = self.queued;
+        self.queued += 1;
+        let mut record = BaseRecord::<[u8], [u8], usize>::with_opaque_to(&self.topic, index)
             .payload(value)
             .headers(all);
         record.key = key;
         let deadline = Instant::now() + self.patience;
-        loop {
-            self.producer.poll(Duration::ZERO);
-            self.check()?;
-            match self.producer.send(record) {
-                Ok(()) => return Ok(()),
-                Err((error, back)) => {
-                    let full = error.rdkafka_error_code() == Some(Code::QueueFull);
-                    if !full || Instant::now() > deadline {
-                        return Err(self.failed(error));
-                    }
-                    record = back;
-                    self.producer.poll(POLL);
-                }
+        while let Err((error, back)) = self.producer.send(record) {
+            let full = error.rdkafka_error_code() == Some(Code::QueueFull);
+            if !full || Instant::now() > deadline {
+                return self.producer.context().failed(index, &error);
             }
+            record = back;
+            self.producer.poll(POLL);
         }
     }
 
@@ -122,20 +156,23 @@ impl Sender {
     /// # Errors
     /// One did not.
     pub fn flush(&self) -> Result<(), KafkaError> {
-        let flushed = self.producer.flush(self.patience + Duration::from_secs(5));
+        let flushed = self.producer.flush(self.patience + GRACE);
         self.check()?;
         flushed.map_err(|error| self.failed(error))
     }
 
+    /// Waits until every message has arrived or failed, and says what became of them.
+    pub(crate) fn finish(self) -> Sent {
+        let until = Instant::now() + self.patience + GRACE;
+        while self.producer.in_flight_count() > 0 && Instant::now() < until {
+            self.producer.poll(POLL);
+        }
+        lock(&self.producer.context().sent).clone()
+    }
+
     fn check(&self) -> Result<(), KafkaError> {
-        let reports = self.producer.context();
-        let failed = reports
-            .failed
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        failed
-            .clone()
-            .map_or(Ok(()), |error| Err(self.failed(error)))
+        let first = lock(&self.producer.context().first).clone();
+        first.map_or(Ok(()), |error| Err(self.failed(error)))
     }
 
     fn failed(&self, source: Error) -> KafkaError {

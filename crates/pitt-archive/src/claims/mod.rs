@@ -20,6 +20,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::error::ArchiveError;
+use crate::feed::LoggedMatch;
 use log::{ClaimLog, News};
 pub(crate) use record::{ClaimedAlert, ClaimedMatch, ClaimedSpan, Place, Record};
 pub use release::{ClaimBook, ClaimedPartition, ReleasedClaims};
@@ -287,6 +288,25 @@ pub(crate) fn numbers_on_disk(root: &Path) -> HashSet<(u32, u64)> {
             .map(move |(seq, _)| (lane, seq))
     };
     log::peek(root).into_iter().flat_map(numbers).collect()
+}
+
+/// The matches of a lane that claims on disk hold, of which the alert is known.
+pub(crate) fn matches_on_disk(root: &Path, lane: u32) -> impl Iterator<Item = LoggedMatch> {
+    let own = log::peek(root).into_iter().filter(move |r| r.lane == lane);
+    own.flat_map(|record| {
+        let logged = record.numbers().filter_map(|(found, seq)| {
+            let alert = record.alerts.get(found.alert as usize)?;
+            Some(LoggedMatch {
+                seq,
+                filter: found.filter.clone(),
+                version: found.version.clone(),
+                survey: alert.survey.clone(),
+                alert_id: alert.alert_id,
+                matched_us: record.matched_us,
+            })
+        });
+        logged.collect::<Vec<_>>()
+    })
 }
 
 /// Whether claims were let go whose matches had been published: their numbers are kept for when the alerts come again.

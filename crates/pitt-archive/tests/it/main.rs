@@ -19,6 +19,7 @@ mod journey;
 mod night;
 mod numbers;
 mod real;
+mod received;
 mod release;
 mod tiny;
 mod tools;

@@ -2,8 +2,9 @@
 
 use std::path::Path;
 
-use pitt_archive::{Archive, LoggedMatch};
+use pitt_archive::{Archive, LoggedMatch, Numbered};
 
+use crate::beside::{beside, in_partition};
 use crate::night::{decoder, every_third, ingest, night, open, prove, rows_of};
 
 fn numbered(archive: &Archive) -> Vec<LoggedMatch> {
@@ -41,6 +42,48 @@ fn numbers_ascend_by_one_over_restarts_and_appends_that_were_never_committed() {
     assert_eq!(archive.matches_after(0, 10, 5).unwrap(), logged[10..15]);
     assert!(archive.matches_after(7, 0, 5).unwrap().is_empty());
     prove(&archive);
+}
+
+#[test]
+fn which_match_has_a_number_is_known_when_it_is_claimed_and_when_it_is_committed() {
+    let folder = tempfile::tempdir().unwrap();
+    let packets = in_partition(&night(96), "kafka:c/a/0");
+    let decoded = decoder().decode(&packets);
+    let given = every_third(&decoded);
+    let claim = |commit: bool| {
+        let archive = beside(folder.path());
+        let mut writer = archive.writer().unwrap();
+        let report = writer.append(&packets, &decoded, &given).unwrap();
+        if commit {
+            writer.commit().unwrap();
+        }
+        report.matches
+    };
+    let claimed = claim(false);
+    let last = claimed.len() as u64;
+    let time_us = claimed[0].matched_us;
+    let prove = |committed: u64| {
+        let archive = beside(folder.path());
+        assert_eq!(archive.last_match(0).unwrap(), committed);
+        assert_eq!(archive.last_number(0).unwrap(), last);
+        for one in &claimed {
+            let Numbered::Match(found) = archive.numbered(0, one.seq).unwrap() else {
+                panic!("match {} is not known", one.seq);
+            };
+            assert_eq!((found.seq, found.matched_us), (one.seq, one.matched_us));
+            assert_eq!(found.alert_id, given[one.filter].alert_id);
+        }
+        assert_eq!(archive.numbered(0, last + 1).unwrap(), Numbered::Never);
+        assert_eq!(archive.numbered(1, 1).unwrap(), Numbered::Never);
+        assert_eq!(archive.number_before(0, time_us).unwrap(), last);
+        assert_eq!(archive.number_before(0, time_us - 1).unwrap(), 0);
+        assert_eq!(archive.count_matches(0, u64::MAX).unwrap(), last);
+        assert_eq!(archive.count_matches(0, 3).unwrap(), 3);
+    };
+    // The process is gone, and nothing is committed.
+    prove(0);
+    assert!(claim(true).is_empty(), "they had their numbers");
+    prove(last);
 }
 
 #[test]

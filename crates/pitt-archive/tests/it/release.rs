@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use pitt_alert::Packet;
-use pitt_archive::{AppendReport, Archive, ArchiveError, ClaimBook, Writer};
+use pitt_archive::{AppendReport, Archive, ArchiveError, ClaimBook, Numbered, Writer};
 
 use crate::beside::{beside, in_partition};
 use crate::night::{decoder, every_third, night, open, prove};
@@ -61,6 +61,9 @@ fn claims_of_a_partition_that_is_never_read_again_are_let_go_and_nobody_waits_fo
     let archive = beside(folder.path());
     let first = claimed.matches.len() as u64 + 1;
     assert_eq!(feed(&archive, 0)[0].0, first, "stepped over");
+    for empty in 1..first {
+        assert_eq!(archive.numbered(0, empty).unwrap(), Numbered::Empty);
+    }
     // The same alerts come another way: now they are stored from there, with numbers of their own.
     let again = in_partition(&packets[..60], "kafka:c/other/0");
     let mut writer = archive.writer().unwrap();

@@ -12,7 +12,7 @@ use rdkafka::{ClientContext, Offset, Statistics, TopicPartitionList};
 use super::health::{SourceState, TroubleKind};
 use super::hopper::Want;
 use super::shared::{Place, Shared};
-use super::start;
+use super::{range, start};
 
 /// Receives what librdkafka has to say, on the thread that polls.
 pub(super) struct Context {
@@ -44,7 +44,7 @@ impl Context {
     /// Partitions are ours from now on: each is read from where the archive stands.
     fn given(&self, consumer: &BaseConsumer<Self>, partitions: &TopicPartitionList) {
         let shared = &self.shared;
-        let places = match start::places(shared, consumer, partitions) {
+        let mut places = match start::places(shared, consumer, partitions) {
             Ok(places) => places,
             Err(why) => {
                 if !shared.stopping() {
@@ -53,10 +53,14 @@ impl Context {
                 vec![]
             }
         };
-        let mut list = TopicPartitionList::new();
+        range::doubt_given(shared, consumer, &mut places);
+        let (mut list, mut doubtful) = (TopicPartitionList::new(), TopicPartitionList::new());
         for place in &places {
             let offset = place.next.map_or(Offset::Beginning, Offset::Offset);
             let _ = list.add_partition_offset(&place.topic, place.number, offset);
+            if place.doubtful {
+                doubtful.add_partition(&place.topic, place.number);
+            }
         }
         let assigned = match consumer.rebalance_protocol() {
             RebalanceProtocol::Cooperative => consumer.incremental_assign(&list),
@@ -73,6 +77,8 @@ impl Context {
         }
         if ours.paused && list.count() > 0 {
             pause(consumer, &list);
+        } else if doubtful.count() > 0 {
+            pause(consumer, &doubtful);
         }
         drop(ours);
         shared.board.over(&TroubleKind::Group);
@@ -124,7 +130,8 @@ impl Context {
         let mut list = TopicPartitionList::new();
         for (place, next) in places.iter().zip(stands) {
             if let Some(next) = next {
-                let _ = list.add_partition_offset(&place.topic, place.number, Offset::Offset(next));
+                let next = Offset::Offset(next.next);
+                let _ = list.add_partition_offset(&place.topic, place.number, next);
             }
         }
         if list.count() > 0

@@ -13,6 +13,7 @@ use rdkafka::types::RDKafkaRespErr;
 
 use super::context::Context;
 use super::health::TroubleKind;
+use super::leftovers::Leftovers;
 use super::shared::Shared;
 use super::{Delay, time};
 
@@ -28,9 +29,10 @@ const BREATH: Duration = Duration::from_millis(200);
 /// Looks for topics until the session ends.
 pub(super) fn run(shared: &Shared, consumer: &BaseConsumer<Context>, ended: &dyn Fn() -> bool) {
     let mut delay = Delay::new(Duration::from_secs(1), LONGEST);
+    let mut leftovers = Leftovers::default();
     let usual = usual(shared);
     while !ended() {
-        match look(shared, consumer) {
+        match look(shared, consumer, &mut leftovers) {
             Ok(found) => {
                 let _ = shared.take_hint();
                 shared.board.over(&TroubleKind::Connection);
@@ -75,7 +77,11 @@ struct Found {
     missing: Vec<(String, bool)>,
 }
 
-fn look(shared: &Shared, consumer: &BaseConsumer<Context>) -> Result<Found, KafkaError> {
+fn look(
+    shared: &Shared,
+    consumer: &BaseConsumer<Context>,
+    leftovers: &mut Leftovers,
+) -> Result<Found, KafkaError> {
     let mut found = Found {
         there: BTreeSet::new(),
         missing: vec![],
@@ -83,11 +89,15 @@ fn look(shared: &Shared, consumer: &BaseConsumer<Context>) -> Result<Found, Kafk
     let today = time::today();
     if shared.topics.has_patterns() {
         let all = consumer.fetch_metadata(None, PATIENCE)?;
-        let names = all.topics().iter().map(|topic| topic.name());
-        let wanted = names.filter(|name| {
+        let wanted = all.topics().iter().filter(|topic| {
+            let name = topic.name();
+            let partitions = topic.partitions().len();
             shared.topics.wants(name, today)
-                || (shared.topics.is_nightly(name) && shared.assigned().is_behind(name))
+                || (shared.topics.is_nightly(name)
+                    && (shared.assigned().is_behind(name)
+                        || leftovers.is_left(shared, consumer, name, partitions)))
         });
+        let wanted = wanted.map(|topic| topic.name());
         found.there.extend(wanted.map(str::to_owned));
     }
     for name in shared.topics.names() {

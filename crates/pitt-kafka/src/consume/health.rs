@@ -79,7 +79,7 @@ pub enum TroubleKind {
     Schema,
     /// A topic of this name is not there, or may not be read.
     Topic(String),
-    /// A partition ends before the place where the archive stands.
+    /// A partition ends before the place where the archive stands, or has another message before it.
     Position(String),
 }
 

@@ -5,7 +5,7 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::Message;
+use super::{Message, Stand};
 
 /// What waits to be taken.
 pub(super) struct Hopper {
@@ -39,10 +39,12 @@ pub(super) enum Want {
     Positions(Vec<Arc<str>>),
     /// Where it stands in these partitions once everything handed out is committed: they go to somebody else.
     Release(Vec<Arc<str>>),
+    /// Where it stands in these partitions by what is committed.
+    Look(Vec<Arc<str>>),
 }
 
 /// The answer: where the archive stands in each partition asked for, or why it cannot be said.
-pub(super) type Reply = Result<Vec<Option<i64>>, String>;
+pub(super) type Reply = Result<Vec<Option<Stand>>, String>;
 
 /// Next for whoever takes.
 pub(super) enum Taken {

@@ -9,6 +9,7 @@
 //! afterwards ([`Intake::advise`]), for lag monitors. **Partitions that go** to another program are given up after everything handed
 //! out of them is committed ([`Ask::Release`]); if the group has taken them already, nothing waits. **Back-pressure**: an
 //! input whose messages are not taken pauses its partitions and polls on. Nothing is dropped, and the group does not take it for dead.
+//! **Topics made again** with the same name have another message before our position ([`Stand::last`]): they are held.
 //! **Trouble** is said once, tried again after growing delays, and shows in [`SourceHealth`] until it is over.
 //!
 //! Whoever takes must call [`Intake::next`] again and again, and answer what it asks.
@@ -17,6 +18,9 @@ mod context;
 mod discovery;
 mod health;
 mod hopper;
+mod identity;
+mod leftovers;
+mod range;
 mod reader;
 mod settings;
 mod shared;
@@ -37,6 +41,7 @@ use shared::Shared;
 use topics::Topics;
 
 pub use health::{PartitionHealth, SourceHealth, SourceState, Trouble, TroubleKind};
+pub use identity::Fingerprint;
 pub use settings::{InputSettings, Start};
 
 /// A message of an input.
@@ -82,6 +87,18 @@ pub enum Ask {
     Positions(Query),
     /// Commit everything handed out.
     Release(Release),
+    /// Where the next message would be taken from by what is committed; what was handed out may be on its way.
+    /// [`Stand::last`] is not needed.
+    Look(Query),
+}
+
+/// Where somebody stands in a partition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stand {
+    /// Offset of the next message to take.
+    pub next: i64,
+    /// The message before it, if that is known: a topic that was made again has another one there.
+    pub last: Option<Fingerprint>,
 }
 
 /// A question about positions.
@@ -98,7 +115,7 @@ impl Query {
     }
 
     /// Answers, in the order of [`Query::partitions`]; `Err` with a reason if it cannot be said.
-    pub fn answer(self, stands: Result<Vec<Option<i64>>, String>) {
+    pub fn answer(self, stands: Result<Vec<Option<Stand>>, String>) {
         self.request.answer(stands);
     }
 }
@@ -114,7 +131,12 @@ impl Release {
     /// Says whether it is.
     pub fn answer(self, committed: bool) {
         self.request.answer(if committed {
-            Ok(self.stands)
+            let stand = |next| Stand { next, last: None };
+            Ok(self
+                .stands
+                .into_iter()
+                .map(|next| next.map(stand))
+                .collect())
         } else {
             Err("not committed".into())
         });
@@ -210,6 +232,10 @@ impl Intake {
                     request,
                 })
             }
+            Want::Look(partitions) => Ask::Look(Query {
+                partitions,
+                request,
+            }),
             Want::Release(partitions) => {
                 let handed = |partition: &Arc<str>| self.handed.remove(partition);
                 let stands = partitions.iter().map(handed).collect();

@@ -10,15 +10,17 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, RebalanceProtocol};
+use rdkafka::ClientConfig;
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
 use rdkafka::error::{KafkaError as ClientError, RDKafkaErrorCode};
 use rdkafka::message::{BorrowedMessage, Message as _};
-use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 
 use super::context::{self, Context};
 use super::health::{SourceState, TroubleKind};
-use super::shared::{Place, Shared};
-use super::{Delay, Gate, Message, discovery, start};
+use super::identity::Last;
+use super::range::Range;
+use super::shared::Shared;
+use super::{Delay, Gate, Message, discovery};
 
 /// Longest time without polling.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -89,7 +91,7 @@ fn session(
             subscribed: None,
             retry: None,
             delay: Delay::new(Duration::from_secs(1), LONGEST_HOLD),
-            range_checked: None,
+            range: Range::new(shared, &consumer),
         };
         let outcome = reader.read();
         over.store(true, Ordering::SeqCst);
@@ -139,8 +141,8 @@ struct Reader<'a> {
     /// When to try again what is held.
     retry: Option<Instant>,
     delay: Delay,
-    /// When positions were last compared with what the cluster keeps.
-    range_checked: Option<Instant>,
+    /// Compares positions with what the cluster keeps.
+    range: Range<'a>,
 }
 
 impl Reader<'_> {
@@ -150,7 +152,7 @@ impl Reader<'_> {
             if let Some(list) = self.shared.take_advice() {
                 commit(self.consumer, &list, CommitMode::Async);
             }
-            self.check_range();
+            self.range.check();
             self.try_again();
             match self.consumer.poll(POLL) {
                 Some(Ok(message)) => self.take(&message),
@@ -209,12 +211,17 @@ impl Reader<'_> {
         let mut ours = self.shared.assigned();
         let offset = message.offset();
         let place = ours.place_mut(message.topic(), message.partition())?;
+        if place.doubtful {
+            return None;
+        }
         if place.next.is_some_and(|next| offset < next) {
             tracing::debug!("{}@{offset}: came again, passed over", place.partition);
             return None;
         }
         place.next = Some(offset + 1);
         place.end = Some((offset + 1).max(place.end.unwrap_or(0)));
+        let payload = Bytes::copy_from_slice(message.payload().unwrap_or_default());
+        place.last = Some(Last::Taken(payload.clone()));
         Some(Message {
             input: self.shared.index,
             partition: place.partition.clone(),
@@ -222,7 +229,7 @@ impl Reader<'_> {
             number: place.number,
             offset,
             timestamp_ms: message.timestamp().to_millis(),
-            payload: Bytes::copy_from_slice(message.payload().unwrap_or_default()),
+            payload,
         })
     }
 
@@ -294,86 +301,5 @@ impl Reader<'_> {
             shared.break_off(format!("partitions cannot be resumed: {error}"));
         }
         shared.board.doing(SourceState::Reading);
-    }
-
-    /// Finds the partitions whose position the cluster does not have (any more), and goes on where it can.
-    fn check_range(&mut self) {
-        let pause = Duration::from_secs(5);
-        if self.range_checked.is_some_and(|at| at.elapsed() < pause)
-            || !self.shared.out_of_range.swap(false, Ordering::SeqCst)
-        {
-            return;
-        }
-        self.range_checked = Some(Instant::now());
-        let places: Vec<Place> = self.shared.assigned().places().cloned().collect();
-        for place in places {
-            if let Err(why) = self.check_place(&place) {
-                tracing::debug!("{why}");
-                self.shared.out_of_range.store(true, Ordering::SeqCst);
-            }
-        }
-    }
-
-    fn check_place(&self, place: &Place) -> Result<(), String> {
-        let board = &self.shared.board;
-        let (oldest, end) = start::ends(self.consumer, place)?;
-        let kind = TroubleKind::Position(place.partition.to_string());
-        let Some(next) = place.next else {
-            return self.seek(place, Offset::Beginning);
-        };
-        if next > end {
-            let text = format!(
-                "the archive stands at {next} in {}, where the topic ends at {end} (was it deleted and created again? then give the input another `name`; looked at again)",
-                place.partition
-            );
-            board.trouble(kind, text);
-            return Err(format!("{} ends too early", place.partition));
-        }
-        board.over(&kind);
-        if next >= oldest {
-            return self.seek(place, Offset::Offset(next));
-        }
-        let gone = oldest - next;
-        self.seek(place, Offset::Offset(oldest))?;
-        board.expired.fetch_add(gone as u64, Ordering::Relaxed);
-        if let Some(ours) = self.shared.assigned().place_mut(&place.topic, place.number) {
-            ours.next = Some(oldest);
-        }
-        tracing::error!(
-            "kafka input `{}`: {}: {gone} messages, {next} to {}, expired before they were read (going on at {oldest})",
-            board.name(),
-            place.partition,
-            oldest - 1
-        );
-        Ok(())
-    }
-
-    /// Begins again in a partition that librdkafka has stopped reading: there, a seek is refused.
-    fn seek(&self, place: &Place, offset: Offset) -> Result<(), String> {
-        let failed = |error| format!("{}: cannot go to {offset:?}: {error}", place.partition);
-        let ours = self.shared.assigned();
-        let cooperative = matches!(
-            self.consumer.rebalance_protocol(),
-            RebalanceProtocol::Cooperative
-        );
-        let others = ours
-            .places()
-            .filter(|other| !cooperative && other.partition != place.partition);
-        let mut list = TopicPartitionList::new();
-        for other in others {
-            let next = other.next.map_or(Offset::Beginning, Offset::Offset);
-            let _ = list.add_partition_offset(&other.topic, other.number, next);
-        }
-        let _ = list.add_partition_offset(&place.topic, place.number, offset);
-        if cooperative {
-            self.consumer.incremental_unassign(&list).map_err(failed)?;
-            self.consumer.incremental_assign(&list).map_err(failed)?;
-        } else {
-            self.consumer.assign(&list).map_err(failed)?;
-        }
-        if ours.paused {
-            context::pause(self.consumer, &list);
-        }
-        Ok(())
     }
 }

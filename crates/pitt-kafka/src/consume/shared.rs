@@ -10,6 +10,7 @@ use rdkafka::TopicPartitionList;
 use super::Message;
 use super::health::{Board, PartitionHealth, SourceHealth};
 use super::hopper::Hopper;
+use super::identity::Last;
 use super::settings::InputSettings;
 use super::topics::Topics;
 
@@ -26,6 +27,8 @@ pub(super) struct Shared {
     pub(super) begun: AtomicBool,
     /// A partition's position has expired, or lies beyond its end.
     pub(super) out_of_range: AtomicBool,
+    /// Some of the partitions are doubtful.
+    pub(super) doubts: AtomicBool,
     assigned: Mutex<Assigned>,
     looking: Mutex<Looking>,
     look: Condvar,
@@ -55,6 +58,26 @@ pub(super) struct Place {
     pub(super) next: Option<i64>,
     /// Offset that the next message written will have.
     pub(super) end: Option<i64>,
+    /// The message before `next`.
+    pub(super) last: Option<Last>,
+    /// Whether it must not be read: it ends before `next`, or may be of another topic of this name. It is paused, and looked at
+    /// again and again.
+    pub(super) doubtful: bool,
+}
+
+impl Place {
+    /// A place of which nothing is known yet.
+    pub(super) fn new(topic: Arc<str>, number: i32, partition: Arc<str>) -> Self {
+        Self {
+            topic,
+            number,
+            partition,
+            next: None,
+            end: None,
+            last: None,
+            doubtful: false,
+        }
+    }
 }
 
 /// What the thread that looks for topics has found, and when to look again.
@@ -87,6 +110,7 @@ impl Shared {
             stop: AtomicBool::new(false),
             begun: AtomicBool::new(false),
             out_of_range: AtomicBool::new(false),
+            doubts: AtomicBool::new(false),
             assigned: Mutex::default(),
             looking: Mutex::default(),
             look: Condvar::new(),
@@ -248,9 +272,10 @@ impl Assigned {
         })
     }
 
+    /// The partitions that may be read.
     pub(super) fn list(&self) -> TopicPartitionList {
         let mut list = TopicPartitionList::new();
-        for place in self.places() {
+        for place in self.places().filter(|place| !place.doubtful) {
             list.add_partition(&place.topic, place.number);
         }
         list

@@ -9,6 +9,7 @@ use rdkafka::{Offset, TopicPartitionList};
 
 use super::context::Context;
 use super::hopper::Want;
+use super::identity::Last;
 use super::settings::Start;
 use super::shared::{Place, Shared};
 
@@ -29,19 +30,17 @@ pub(super) fn places(
     let mut places: Vec<Place> = given
         .elements()
         .iter()
-        .map(|element| Place {
-            topic: element.topic().into(),
-            number: element.partition(),
-            partition: shared.partition(element.topic(), element.partition()),
-            next: None,
-            end: None,
+        .map(|element| {
+            let (topic, number) = (element.topic(), element.partition());
+            Place::new(topic.into(), number, shared.partition(topic, number))
         })
         .collect();
     let names: Vec<Arc<str>> = places.iter().map(|place| place.partition.clone()).collect();
     let stands = shared.hopper.ask(Want::Positions(names));
     let stands = stands.recv().map_err(|_| "ending".to_owned())??;
-    for (place, next) in places.iter_mut().zip(stands) {
-        place.next = next;
+    for (place, stand) in places.iter_mut().zip(stands) {
+        place.next = stand.map(|stand| stand.next);
+        place.last = stand.and_then(|stand| stand.last).map(Last::Stored);
     }
     let new: Vec<&mut Place> = places
         .iter_mut()
@@ -70,8 +69,8 @@ fn begin(
             committed(consumer, &mut new)?;
             new.retain(|place| place.next.is_none());
             for place in &mut new {
-                let (oldest, end) = ends(consumer, place)?;
-                place.next = Some(if first { end } else { oldest });
+                let ends = ends(consumer, place)?;
+                place.next = Some(if first { ends.end } else { ends.oldest });
             }
             note(shared, consumer, &new);
             Ok(())
@@ -121,7 +120,7 @@ fn at(
         let element = found.find_partition(&place.topic, place.number);
         place.next = match element.map(|element| (element.error(), element.offset())) {
             Some((Ok(()), Offset::Offset(next))) => Some(next),
-            Some((Ok(()), _)) => Some(ends(consumer, place)?.1),
+            Some((Ok(()), _)) => Some(ends(consumer, place)?.end),
             Some((Err(error), _)) => return Err(failed(error)),
             None => return Err(format!("{}: no answer", place.partition)),
         };
@@ -129,10 +128,19 @@ fn at(
     Ok(())
 }
 
-/// Offset of the oldest message of a partition, and the one that the next message will get.
-pub(super) fn ends(consumer: &BaseConsumer<Context>, place: &Place) -> Result<(i64, i64), String> {
-    consumer
-        .fetch_watermarks(&place.topic, place.number, PATIENCE)
+/// What a partition has.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Ends {
+    /// Offset of the oldest message.
+    pub(super) oldest: i64,
+    /// Offset that the next message will get.
+    pub(super) end: i64,
+}
+
+/// Asks what a partition has.
+pub(super) fn ends(consumer: &BaseConsumer<Context>, place: &Place) -> Result<Ends, String> {
+    let ends = consumer.fetch_watermarks(&place.topic, place.number, PATIENCE);
+    ends.map(|(oldest, end)| Ends { oldest, end })
         .map_err(|error| {
             format!(
                 "{}: the cluster does not say where it ends: {error}",

@@ -64,22 +64,19 @@ pub struct Connection {
     topics: HashMap<Arc<str>, i32>,
     /// Messages of the batch so far, and since when it is open.
     sent: usize,
+    /// Whether each is waited for before the next: several were refused together, and one of them is to be found.
+    apart: bool,
     begun: Option<(Instant, SystemTime)>,
 }
 
 impl Connection {
     pub(super) fn new(output: Output) -> Result<Self, Failure> {
-        let config = output
-            .producer_config()
-            .map_err(|error| Failure::Broken(error.to_string()))?;
-        let producer = config
-            .create_with_context(Reports::default())
-            .map_err(|error| Failure::Broken(format!("no producer: {error}")))?;
         Ok(Self {
+            producer: producer(&output)?,
             output,
-            producer,
             topics: HashMap::new(),
             sent: 0,
+            apart: false,
             begun: None,
         })
     }
@@ -154,13 +151,29 @@ impl Connection {
     }
 
     /// Waits until everything sent has arrived.
-    fn arrived(&self) -> Result<(), Failure> {
+    fn arrived(&mut self) -> Result<(), Failure> {
+        let failed = self.settled()?;
+        let refused: Vec<_> = failed.iter().filter(|one| is_refusal(one)).collect();
+        match (&refused[..], failed.first()) {
+            ([], None) => Ok(()),
+            ([], Some(&(_, code))) => {
+                Err(self.meaning(Some(code), format!("a message was not taken: {code}")))
+            }
+            ([(index, code)], _) => Err(self.refused(Some((*index, *code)), &failed)),
+            // One that is refused takes others with it that went the same way.
+            (_, _) => {
+                self.apart = true;
+                Err(self.refused(None, &failed))
+            }
+        }
+    }
+
+    /// Waits until nothing is under way; gives what failed. In a transaction one that is refused takes the others with it, and their
+    /// reports may come first: so all are waited for.
+    fn settled(&self) -> Result<Vec<(usize, Code)>, Failure> {
         let until = Instant::now() + TRANSACTION;
         while self.producer.in_flight_count() > 0 {
             self.producer.poll(POLL);
-            if !lock(&self.producer.context().failed).is_empty() {
-                break;
-            }
             if Instant::now() > until {
                 let waiting = self.producer.in_flight_count();
                 return Err(Failure::Broken(format!(
@@ -169,18 +182,19 @@ impl Connection {
             }
         }
         self.producer.poll(Duration::ZERO);
-        let failed = std::mem::take(&mut *lock(&self.producer.context().failed));
-        // A message that is refused takes the others of its batch with it; it is the one to name.
-        let refused = failed.iter().find(|(_, code)| is_refusal(*code));
-        match refused.or(failed.first()) {
-            None => Ok(()),
-            Some(&(index, code)) if index != CURSOR && is_refusal(code) => Err(Failure::Refused {
-                index,
-                detail: code.to_string(),
-            }),
-            Some(&(_, code)) => {
-                Err(self.meaning(Some(code), format!("a message was not taken: {code}")))
-            }
+        Ok(std::mem::take(&mut *lock(&self.producer.context().failed)))
+    }
+
+    /// A refusal, with those that arrived for good in spite of it.
+    fn refused(&self, message: Option<(usize, Code)>, failed: &[(usize, Code)]) -> Failure {
+        let there = |index: &usize| !failed.iter().any(|(of, _)| of == index);
+        let taken = match self.transactions() {
+            true => vec![],
+            false => (0..self.sent).filter(there).collect(),
+        };
+        Failure::Refused {
+            message: message.map(|(index, code)| (index, code.to_string())),
+            taken,
         }
     }
 
@@ -188,26 +202,23 @@ impl Connection {
     fn enqueue(&self, mut record: BaseRecord<'_, [u8], [u8], usize>) -> Result<(), Failure> {
         let until = Instant::now() + TRANSACTION;
         loop {
-            match self.producer.send(record) {
+            let (error, back) = match self.producer.send(record) {
                 Ok(()) => return Ok(()),
-                Err((error, back))
-                    if error.rdkafka_error_code() == Some(Code::QueueFull)
-                        && Instant::now() < until =>
-                {
-                    record = back;
-                    self.producer.poll(POLL);
-                }
-                Err((error, back)) => {
-                    let index = back.delivery_opaque;
-                    return Err(match error.rdkafka_error_code() {
-                        Some(code) if is_refusal(code) && index != CURSOR => Failure::Refused {
-                            index,
-                            detail: code.to_string(),
-                        },
-                        _ => self.failure("cannot send", &error),
-                    });
-                }
+                Err(failed) => failed,
+            };
+            let code = error.rdkafka_error_code().unwrap_or(Code::Fail);
+            if code == Code::QueueFull && Instant::now() < until {
+                record = back;
+                self.producer.poll(POLL);
+                continue;
             }
+            let own = (back.delivery_opaque, code);
+            if !is_refusal(&own) {
+                return Err(self.failure("cannot send", &error));
+            }
+            let mut failed = self.settled()?;
+            failed.push(own);
+            return Err(self.refused(Some(own), &failed));
         }
     }
 
@@ -236,6 +247,14 @@ impl Connection {
         }
     }
 
+    fn open_transactions(&self) -> Result<(), Failure> {
+        if !self.transactions() {
+            return Ok(());
+        }
+        let opened = self.producer.init_transactions(PATIENCE);
+        opened.map_err(|error| self.failure("cannot open transactions", &error))
+    }
+
     /// Takes back what is under way.
     fn purge(&self) {
         self.producer
@@ -248,24 +267,31 @@ impl Connection {
     }
 }
 
-/// Errors that come back however often the message is sent.
-fn is_refusal(code: Code) -> bool {
-    matches!(
+/// A producer that has done nothing yet.
+fn producer(output: &Output) -> Result<BaseProducer<Reports>, Failure> {
+    let config = output
+        .producer_config()
+        .map_err(|error| Failure::Broken(error.to_string()))?;
+    config
+        .create_with_context(Reports::default())
+        .map_err(|error| Failure::Broken(format!("no producer: {error}")))
+}
+
+/// Whether a message failed that fails however often it is sent.
+fn is_refusal((index, code): &(usize, Code)) -> bool {
+    let refusal = matches!(
         code,
         Code::MessageSizeTooLarge
             | Code::InvalidMessage
             | Code::InvalidRecord
             | Code::InvalidMessageSize
-    )
+    );
+    refusal && *index != CURSOR
 }
 
 impl Producer for Connection {
     fn open(&mut self) -> Result<Option<Cursor>, Failure> {
-        if self.transactions() {
-            self.producer
-                .init_transactions(PATIENCE)
-                .map_err(|error| self.failure("cannot open transactions", &error))?;
-        }
+        self.open_transactions()?;
         let cursors = self.output.cursors.clone();
         self.ensure(&[&cursors], true)?;
         let names = self.output.topics.clone();
@@ -327,6 +353,9 @@ impl Producer for Connection {
             .headers(headers);
         self.enqueue(record)?;
         self.sent += 1;
+        if self.apart {
+            return self.arrived();
+        }
         self.producer.poll(Duration::ZERO);
         Ok(())
     }
@@ -341,6 +370,7 @@ impl Producer for Connection {
             self.send_cursor(cursor)?;
             self.arrived()?;
         }
+        self.apart = false;
         self.begun = None;
         Ok(())
     }
@@ -351,6 +381,9 @@ impl Producer for Connection {
             self.producer
                 .abort_transaction(PATIENCE)
                 .map_err(|error| self.failure("cannot abort", &error))?;
+            // The refused message has used up a number of its partition, and the cluster would refuse those that follow.
+            self.producer = producer(&self.output)?;
+            self.open_transactions()?;
         }
         self.begun = None;
         Ok(())

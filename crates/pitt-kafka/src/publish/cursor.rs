@@ -7,11 +7,15 @@ use serde::{Deserialize, Serialize};
 /// How far a feed is published, as it stands in the topic of cursors.
 ///
 /// The record's key is the producer's id; its value is this as JSON:
-/// `{"place":"1234","published":1230,"refused":{"bright":4}}`.
+/// `{"place":"1234","mark":"..","published":1230,"refused":{"bright":4}}`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Cursor {
     /// The feed's own place: everything up to it is published or refused.
     pub place: String,
+    /// What is at that place, in the feed's own words: the same place of another history has something else. Cursors of older
+    /// versions lack it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mark: Option<String>,
     /// Messages published so far.
     pub published: u64,
     /// What was not to be published.
@@ -40,12 +44,13 @@ impl Cursor {
     /// The cursor after a batch that follows on this one.
     pub(super) fn followed_by<'a>(
         &self,
-        place: String,
+        (place, mark): (String, Option<String>),
         (published, kept_back): (usize, u64),
         refused: impl Iterator<Item = &'a str>,
     ) -> Cursor {
         let mut next = Cursor {
             place,
+            mark,
             published: self.published + published as u64,
             kept_back: self.kept_back + kept_back,
             refused: self.refused.clone(),

@@ -6,8 +6,8 @@
 //! after it: nothing is left out, nothing is seen twice. Without transactions the cursor follows the messages, and what lies
 //! between the two can come twice after a crash ([`Transport::Plain`]).
 //!
-//! Everything that can go wrong is one of four [`Failure`]s, and the publisher lives through all but one: when a newer one
-//! with the same id is at work, it stops.
+//! Everything that can go wrong is one of the [`Failure`]s, and the publisher lives through all but two: it stops when a newer one
+//! with the same id is at work, and when the cursor is of another history than the feed.
 
 mod connection;
 mod cursor;
@@ -17,7 +17,7 @@ mod output;
 mod publisher;
 #[cfg(test)]
 mod tests;
-mod topic;
+pub(crate) mod topic;
 
 use std::sync::Arc;
 
@@ -26,7 +26,7 @@ use bytes::Bytes;
 pub use connection::Connection;
 pub use cursor::Cursor;
 pub use output::{Output, Transport};
-pub use publisher::{Backoff, Progress, Publisher};
+pub use publisher::{Backoff, Progress, Publisher, Whose};
 pub use topic::{TopicNameError, TopicShape, check_topic};
 
 /// A message on its way out.
@@ -57,8 +57,27 @@ pub trait Feed {
     /// Called while the batch that ends at this place is on its way: what comes next can be made meanwhile.
     fn prepare(&mut self, _place: &str) {}
 
+    /// Goes on from a cursor that the other side gave: as it is (`None`), or from another place instead.
+    ///
+    /// # Errors
+    /// It is not of this feed, or that cannot be told now.
+    fn resume(&mut self, _cursor: &Cursor) -> Result<Option<Cursor>, ResumeError> {
+        Ok(None)
+    }
+
     /// Everything up to this place is published and will not be asked for again.
     fn published(&mut self, cursor: &Cursor);
+}
+
+/// Why a feed does not go on from a cursor.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ResumeError {
+    /// The feed has something else at the cursor's place: going on there would leave messages out.
+    #[error("{0}")]
+    Foreign(String),
+    /// It cannot be told now. It is asked again later.
+    #[error("{0}")]
+    Silent(String),
 }
 
 /// Messages that go out together.
@@ -72,18 +91,21 @@ pub struct Batch {
     pub kept_back: u64,
     /// Place after the last of them; `None` when nothing is there.
     pub place: Option<String>,
+    /// What is at that place ([`Cursor::mark`]).
+    pub mark: Option<String>,
 }
 
 /// What can go wrong on the way out.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Failure {
-    /// This message will never be taken; the others can be.
-    #[error("message {index}: {detail}")]
+    /// Messages were refused; the others can be taken.
+    #[error("messages were refused")]
     Refused {
-        /// Its index among those sent since the beginning.
-        index: usize,
-        /// Why not.
-        detail: String,
+        /// The one that will never be taken, by its index among those sent since the beginning, and why. `None` when several were
+        /// refused together: sent again, they are told apart.
+        message: Option<(usize, String)>,
+        /// Those that are there for good already, as happens without transactions.
+        taken: Vec<usize>,
     },
     /// Nobody answers, or the transaction must be given up: nothing of it counts, and another producer can be made.
     #[error("{0}")]
@@ -94,6 +116,12 @@ pub enum Failure {
     /// The other side knows no transactions.
     #[error("{0}")]
     Unsupported(String),
+    /// The feed cannot be read now; nothing is wrong with the other side.
+    #[error("{0}")]
+    Feed(String),
+    /// The cursor over there is not of this feed.
+    #[error("{0}")]
+    Foreign(String),
 }
 
 /// One connection that publishes. The order of calls is: `open`, then again and again `begin`, `send`.., `commit`.

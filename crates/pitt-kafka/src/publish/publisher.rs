@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Batch, Connect, Cursor, Failure, Feed, Producer};
+use super::{Batch, Connect, Cursor, Failure, Feed, Outgoing, Producer, ResumeError};
 
 /// What a step came to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,12 +23,28 @@ pub enum Progress {
         why: String,
         /// Whether the step before was well: the time to say so.
         first: bool,
+        /// On which side.
+        whose: Whose,
     },
     /// A newer publisher with the same id is at work; this one is done.
     Fenced {
         /// What was said.
         why: String,
     },
+    /// The cursor over there is of another history than the feed; this publisher is done.
+    Foreign {
+        /// How that shows.
+        why: String,
+    },
+}
+
+/// On which side something goes wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Whose {
+    /// Where messages come from.
+    Feed,
+    /// Where they go.
+    Output,
 }
 
 /// Growing pauses between attempts.
@@ -61,7 +77,8 @@ pub struct Publisher<C: Connect, F> {
     /// A cursor that is known from elsewhere, for when the other side has lost its own.
     known: Option<Cursor>,
     pause: Option<Duration>,
-    fenced: Option<String>,
+    /// How it ended, if it has.
+    ended: Option<Progress>,
 }
 
 impl<C: Connect, F: Feed> Publisher<C, F> {
@@ -76,7 +93,7 @@ impl<C: Connect, F: Feed> Publisher<C, F> {
             cursor: None,
             known,
             pause: None,
-            fenced: None,
+            ended: None,
         }
     }
 
@@ -92,8 +109,8 @@ impl<C: Connect, F: Feed> Publisher<C, F> {
 
     /// Connects if need be, and publishes one batch if there is one.
     pub fn step(&mut self) -> Progress {
-        if let Some(why) = &self.fenced {
-            return Progress::Fenced { why: why.clone() };
+        if let Some(ended) = &self.ended {
+            return ended.clone();
         }
         match self.attempt() {
             Ok(progress) => {
@@ -111,7 +128,11 @@ impl<C: Connect, F: Feed> Publisher<C, F> {
         };
         // A producer that failed is dropped here; one that did not goes back.
         let outcome = self.work(&mut producer);
-        if outcome.is_ok() {
+        let well = match &outcome {
+            Err(Failure::Feed(_)) => self.cursor.is_some(),
+            other => other.is_ok(),
+        };
+        if well {
             self.producer = Some(producer);
         }
         outcome
@@ -119,11 +140,12 @@ impl<C: Connect, F: Feed> Publisher<C, F> {
 
     fn work(&mut self, producer: &mut C::Producer) -> Result<Progress, Failure> {
         if self.cursor.is_none() {
-            self.cursor = Some(self.opened(producer.open()?));
+            let cursor = self.opened(producer.open()?);
+            self.cursor = Some(self.resumed(cursor)?);
         }
         let cursor = self.cursor.clone().unwrap_or_default();
         let place = Some(cursor.place.as_str()).filter(|place| !place.is_empty());
-        let mut batch = self.feed.after(place).map_err(Failure::Broken)?;
+        let mut batch = self.feed.after(place).map_err(Failure::Feed)?;
         let Some(place) = batch.place.take() else {
             return Ok(Progress::Idle);
         };
@@ -143,21 +165,30 @@ impl<C: Connect, F: Feed> Publisher<C, F> {
         cursor: &Cursor,
         place: String,
     ) -> Result<Cursor, Failure> {
-        let mut index = 0;
-        while let Some(message) = batch.messages.get(index) {
-            match producer.check(message) {
-                Ok(()) => index += 1,
-                Err(detail) => leave_out(batch, index, &detail),
-            }
-        }
+        leave_out_what_cannot_be(producer, batch);
+        let mark = batch.mark.take();
+        let mut taken = vec![false; batch.messages.len()];
         loop {
             let refused = batch.refused.iter().map(AsRef::as_ref);
             let counts = (batch.messages.len(), batch.kept_back);
-            let next = cursor.followed_by(place.clone(), counts, refused);
-            match self.transaction(producer, batch, &next) {
+            let next = cursor.followed_by((place.clone(), mark.clone()), counts, refused);
+            let due: Vec<usize> = (0..taken.len()).filter(|at| !taken[*at]).collect();
+            let messages = due.iter().map(|at| &batch.messages[*at]);
+            match self.transaction(producer, messages, &next) {
                 Ok(()) => return Ok(next),
-                Err(Failure::Refused { index, detail }) if index < batch.messages.len() => {
-                    leave_out(batch, index, &detail);
+                Err(Failure::Refused {
+                    message,
+                    taken: there,
+                }) => {
+                    for at in there.iter().filter_map(|index| due.get(*index)) {
+                        taken[*at] = true;
+                    }
+                    if let Some((index, detail)) = message {
+                        let unknown = || Failure::Broken(format!("message {index}: {detail}"));
+                        let at = *due.get(index).ok_or_else(unknown)?;
+                        taken.remove(at);
+                        leave_out(batch, at, &detail);
+                    }
                     producer.abort()?;
                 }
                 Err(failure) => return Err(failure),
@@ -165,24 +196,37 @@ impl<C: Connect, F: Feed> Publisher<C, F> {
         }
     }
 
-    fn transaction(
+    fn transaction<'a>(
         &mut self,
         producer: &mut C::Producer,
-        batch: &Batch,
+        messages: impl Iterator<Item = &'a Outgoing>,
         next: &Cursor,
     ) -> Result<(), Failure> {
         producer.begin()?;
-        for message in &batch.messages {
+        for message in messages {
             producer.send(message)?;
         }
         self.feed.prepare(&next.place);
         producer.commit(next)
     }
 
+    /// The cursor as the feed goes on from it.
+    fn resumed(&mut self, cursor: Cursor) -> Result<Cursor, Failure> {
+        if cursor.place.is_empty() {
+            return Ok(cursor);
+        }
+        match self.feed.resume(&cursor) {
+            Ok(other) => Ok(other.unwrap_or(cursor)),
+            Err(ResumeError::Foreign(why)) => Err(Failure::Foreign(why)),
+            Err(ResumeError::Silent(why)) => Err(Failure::Feed(why)),
+        }
+    }
+
     /// The cursor to go on from: the other side's, or the one known here if that side has none.
     fn opened(&self, found: Option<Cursor>) -> Cursor {
         match (found, &self.known) {
             (Some(found), _) => found,
+            (None, Some(known)) if known.published == 0 => known.clone(),
             (None, Some(known)) => {
                 tracing::warn!(
                     place = known.place,
@@ -196,33 +240,59 @@ impl<C: Connect, F: Feed> Publisher<C, F> {
 
     fn recover(&mut self, failure: Failure) -> Progress {
         let first = self.pause.is_none();
+        if let (Failure::Feed(why), Some(_)) = (&failure, &self.cursor) {
+            return self.waiting(why.clone(), first, Whose::Feed);
+        }
         // The next producer ends what this one left open and reads the cursor: whether the last commit came through is only
         // known over there.
         let remembered = self.cursor.take().filter(|cursor| !cursor.place.is_empty());
         self.known = remembered.or(self.known.take());
         match failure {
-            Failure::Fenced(why) => {
-                self.fenced = Some(why.clone());
-                return Progress::Fenced { why };
-            }
+            Failure::Fenced(why) => self.end(Progress::Fenced { why }),
+            Failure::Foreign(why) => self.end(Progress::Foreign { why }),
+            Failure::Feed(why) => self.waiting(why, first, Whose::Feed),
             Failure::Unsupported(why) if self.connect.without_transactions() => {
                 tracing::warn!(
                     why,
                     "the output knows no transactions: a crash can repeat the last batch"
                 );
-                let pause = Duration::ZERO;
-                return Progress::Waiting { pause, why, first };
+                Progress::Waiting {
+                    pause: Duration::ZERO,
+                    why,
+                    first,
+                    whose: Whose::Output,
+                }
             }
-            _ => {}
+            other => self.waiting(other.to_string(), first, Whose::Output),
         }
+    }
+
+    fn end(&mut self, how: Progress) -> Progress {
+        self.ended = Some(how.clone());
+        how
+    }
+
+    fn waiting(&mut self, why: String, first: bool, whose: Whose) -> Progress {
         let pause = self
             .pause
             .map_or(self.backoff.first, |last| (last * 2).min(self.backoff.most));
         self.pause = Some(pause);
         Progress::Waiting {
             pause,
-            why: failure.to_string(),
+            why,
             first,
+            whose,
+        }
+    }
+}
+
+/// Leaves out messages of which it can be told beforehand that they will never be taken.
+fn leave_out_what_cannot_be(producer: &impl Producer, batch: &mut Batch) {
+    let mut index = 0;
+    while let Some(message) = batch.messages.get(index) {
+        match producer.check(message) {
+            Ok(()) => index += 1,
+            Err(detail) => leave_out(batch, index, &detail),
         }
     }
 }

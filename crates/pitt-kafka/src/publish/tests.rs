@@ -1,6 +1,6 @@
 //! The course of publishing against a made-up cluster that can fail, or lose its client, at every single step.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -22,6 +22,8 @@ struct Cluster {
     then: Option<Trouble>,
     /// A value that is never taken.
     poison: Option<String>,
+    /// It is refused with its whole batch once, before it is refused alone.
+    together: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -128,9 +130,13 @@ impl Producer for Line {
         let text = String::from_utf8(message.value.to_vec()).unwrap();
         let transactions = self.transactions;
         self.at(|cluster, sent| {
-            if cluster.poison.as_ref() == Some(&text) {
-                let (index, detail) = (sent.len(), "too large".into());
-                return Err(Failure::Refused { index, detail });
+            if cluster.poison.as_ref() == Some(&text) && !cluster.together {
+                let message = Some((sent.len(), "too large".into()));
+                let taken = match transactions {
+                    true => vec![],
+                    false => (0..sent.len()).collect(),
+                };
+                return Err(Failure::Refused { message, taken });
             }
             sent.push(text.clone());
             match transactions {
@@ -143,6 +149,12 @@ impl Producer for Line {
 
     fn commit(&mut self, cursor: &Cursor) -> Result<(), Failure> {
         self.at(|cluster, _| {
+            let poisoned = cluster.poison.as_ref();
+            if poisoned.is_some_and(|poison| cluster.open.contains(poison)) {
+                cluster.together = false;
+                let (message, taken) = (None, vec![]);
+                return Err(Failure::Refused { message, taken });
+            }
             let open = std::mem::take(&mut cluster.open);
             cluster.log.extend(open);
             cluster.cursor = Some(cursor.clone());
@@ -178,6 +190,7 @@ impl Feed for Numbers {
             refused: vec![],
             kept_back: 0,
             place: (to > from).then(|| to.to_string()),
+            mark: Some(format!("number {to}")),
         })
     }
 
@@ -196,7 +209,7 @@ fn run(client: &Client) -> bool {
     for _ in 0..200 {
         match publisher.step() {
             Progress::Idle => return true,
-            Progress::Fenced { .. } => return false,
+            Progress::Fenced { .. } | Progress::Foreign { .. } => return false,
             Progress::Waiting { why, .. } if why == DEATH => {
                 publisher = self::publisher(client, None);
             }
@@ -282,14 +295,143 @@ fn a_message_that_is_never_taken_holds_nobody_up() {
     let cluster = client.0.borrow();
     assert_eq!(cluster.log, ["1", "2", "3", "4", "6", "7", "8"]);
     let cursor = cluster.cursor.as_ref().unwrap();
+    let json: serde_json::Value = serde_json::from_str(&cursor.to_json()).unwrap();
     assert_eq!(
-        cursor.to_json(),
-        r#"{"place":"8","published":7,"refused":{"odd":1}}"#
+        json,
+        serde_json::json!({"place": "8", "mark": "number 8", "published": 7, "refused": {"odd": 1}})
     );
     assert_eq!(
         Cursor::from_json(cursor.to_json().as_bytes()).as_ref(),
         Some(cursor)
     );
+}
+
+#[test]
+fn without_transactions_a_refused_message_does_not_repeat_the_others() {
+    for poison in numbers() {
+        let client = cluster(false, 0, None);
+        client.0.borrow_mut().poison = Some(poison.clone());
+        assert!(run(&client));
+        let mut others = numbers();
+        others.retain(|number| *number != poison);
+        assert_eq!(client.0.borrow().log, others);
+        assert_eq!(client.0.borrow().cursor.as_ref().unwrap().published, 7);
+    }
+}
+
+#[test]
+fn those_that_were_refused_with_another_are_published() {
+    let client = cluster(true, 0, None);
+    client.0.borrow_mut().poison = Some("5".into());
+    client.0.borrow_mut().together = true;
+    assert!(run(&client));
+    let cluster = client.0.borrow();
+    assert_eq!(cluster.log, ["1", "2", "3", "4", "6", "7", "8"]);
+}
+
+/// Numbers that cannot be read at times, or that are of another history than the cursor.
+struct Sick {
+    numbers: Numbers,
+    silent: Rc<Cell<bool>>,
+    resumed: Result<Option<Cursor>, ResumeError>,
+}
+
+impl Feed for Sick {
+    fn after(&mut self, place: Option<&str>) -> Result<Batch, String> {
+        match self.silent.get() {
+            true => Err("no disk".into()),
+            false => self.numbers.after(place),
+        }
+    }
+
+    fn resume(&mut self, cursor: &Cursor) -> Result<Option<Cursor>, ResumeError> {
+        assert_eq!(cursor.mark.as_deref(), Some("number 6"));
+        self.resumed.clone()
+    }
+
+    fn published(&mut self, _: &Cursor) {}
+}
+
+fn sick(
+    client: &Client,
+    resumed: Result<Option<Cursor>, ResumeError>,
+) -> (Publisher<Client, Sick>, Rc<Cell<bool>>) {
+    let silent = Rc::new(Cell::new(false));
+    let feed = Sick {
+        numbers: Numbers(COUNT),
+        silent: silent.clone(),
+        resumed,
+    };
+    let publisher = Publisher::new(client.clone(), feed, Backoff::default(), None);
+    (publisher, silent)
+}
+
+/// A cluster where somebody got as far as 6.
+fn begun() -> Client {
+    let client = cluster(true, 0, None);
+    client.0.borrow_mut().cursor = Some(Cursor {
+        place: "6".into(),
+        mark: Some("number 6".into()),
+        published: 6,
+        ..Cursor::default()
+    });
+    client
+}
+
+#[test]
+fn a_feed_that_cannot_be_read_is_no_fault_of_the_output() {
+    let client = begun();
+    let (mut publisher, silent) = sick(&client, Ok(None));
+    silent.set(true);
+    for first in [true, false] {
+        let Progress::Waiting {
+            why,
+            whose,
+            first: told,
+            ..
+        } = publisher.step()
+        else {
+            panic!("it cannot work");
+        };
+        assert_eq!((why.as_str(), whose, told), ("no disk", Whose::Feed, first));
+    }
+    assert_eq!(client.0.borrow().epoch, 1, "the producer stays");
+    silent.set(false);
+    assert!(matches!(publisher.step(), Progress::Published { .. }));
+    assert_eq!(client.0.borrow().log, ["7", "8"]);
+}
+
+#[test]
+fn a_cursor_of_another_history_ends_it_and_one_from_before_is_gone_on_from() {
+    let client = begun();
+    let why = "another number 6".to_owned();
+    let (mut publisher, _) = sick(&client, Err(ResumeError::Foreign(why.clone())));
+    for _ in 0..2 {
+        let why = why.clone();
+        assert_eq!(publisher.step(), Progress::Foreign { why });
+    }
+    assert!(client.0.borrow().log.is_empty());
+    // The archive cannot say now: asked again.
+    let (mut publisher, _) = sick(&client, Err(ResumeError::Silent("no disk".into())));
+    for _ in 0..2 {
+        assert!(matches!(
+            publisher.step(),
+            Progress::Waiting {
+                whose: Whose::Feed,
+                ..
+            }
+        ));
+    }
+    let before = Cursor {
+        place: "4".into(),
+        published: 4,
+        ..Cursor::default()
+    };
+    let (mut publisher, _) = sick(&client, Ok(Some(before)));
+    while publisher.step() != Progress::Idle {}
+    let cluster = client.0.borrow();
+    assert_eq!(cluster.log, ["5", "6", "7", "8"]);
+    assert_eq!(cluster.cursor.as_ref().unwrap().published, 8);
 }
 
 #[test]

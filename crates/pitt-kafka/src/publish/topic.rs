@@ -62,13 +62,22 @@ pub struct TopicShape {
 }
 
 /// How topics of one kind are made.
-pub(super) struct Made {
+pub(crate) struct Made {
     partitions: i32,
     replication: i32,
     config: Vec<(&'static str, String)>,
 }
 
 impl Made {
+    /// A topic of one partition, as the cluster makes them.
+    pub(crate) fn plain() -> Made {
+        Made {
+            partitions: 1,
+            replication: -1,
+            config: vec![],
+        }
+    }
+
     /// Topics of messages.
     pub(super) fn messages(output: &Output) -> Made {
         let shape = output.shape;
@@ -108,7 +117,7 @@ pub(super) fn ensure<C: ClientContext + ProducerContext>(
             partitions.push(there);
             continue;
         }
-        create(config, name, made)?;
+        create(config, name, made, PATIENCE)?;
         let until = Instant::now() + PATIENCE;
         loop {
             match look(producer, name)? {
@@ -144,7 +153,13 @@ fn look<C: ClientContext + ProducerContext>(
     }
 }
 
-fn create(config: &ClientConfig, name: &str, made: &Made) -> Result<(), (String, Error)> {
+/// Makes a topic, unless it is there.
+pub(crate) fn create(
+    config: &ClientConfig,
+    name: &str,
+    made: &Made,
+    patience: Duration,
+) -> Result<(), (String, Error)> {
     let failed = |error| (format!("cannot make topic `{name}`"), error);
     let mut config = config.clone();
     // An admin client is no producer of this id.
@@ -158,7 +173,9 @@ fn create(config: &ClientConfig, name: &str, made: &Made) -> Result<(), (String,
     for (key, value) in &made.config {
         topic = topic.set(key, value);
     }
-    let options = AdminOptions::new().operation_timeout(Some(PATIENCE));
+    let options = AdminOptions::new()
+        .request_timeout(Some(patience))
+        .operation_timeout(Some(patience));
     let asked = admin.create_topics([&topic], &options);
     let answers = futures_executor::block_on(asked).map_err(failed)?;
     for answer in answers {
@@ -169,6 +186,12 @@ fn create(config: &ClientConfig, name: &str, made: &Made) -> Result<(), (String,
         }
     }
     Ok(())
+}
+
+/// What the cluster says, without the words around it.
+pub(crate) fn reason(error: &Error) -> String {
+    let code = error.rdkafka_error_code();
+    code.map_or_else(|| error.to_string(), |code| code.to_string())
 }
 
 #[cfg(test)]

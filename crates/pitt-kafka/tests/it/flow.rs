@@ -80,7 +80,7 @@ fn reading_begins_where_the_settings_say_only_if_nothing_is_stored() {
         member.stop();
     }
     let store = Arc::<Store>::default();
-    store.set("kafka:test/a/0", 97);
+    store.set("kafka:test/a/0", 97, None);
     let mut settings = input(&address, &["a"]);
     settings.start = Start::Latest;
     let member = Member::start(settings, &store);
@@ -241,7 +241,7 @@ fn what_expired_is_counted_and_reading_goes_on_behind_it() {
     let (oldest, end) = stream.offsets("a", 0).unwrap();
     assert!(oldest > 10 && end == 500, "{oldest}");
     let store = Arc::<Store>::default();
-    store.set("kafka:test/a/0", 7);
+    store.set("kafka:test/a/0", 7, None);
     let member = Member::start(input(&server.address().to_string(), &["a"]), &store);
     wait_for("the rest", || store.len() as i64 == end - oldest);
     assert_eq!(store.values("kafka:test/a/0")[0], oldest.to_string());
@@ -258,7 +258,7 @@ fn a_topic_that_ends_before_the_archive_is_waited_for_and_said() {
     stream.create_topic("a", 1).unwrap();
     send(&stream, "a", 0, 0..10);
     let store = Arc::<Store>::default();
-    store.set("kafka:test/a/0", 15);
+    store.set("kafka:test/a/0", 15, None);
     let member = Member::start(input(&server.address().to_string(), &["a"]), &store);
     wait_for("a word about it", || !member.health().troubles.is_empty());
     let trouble = member.health().troubles.remove(0);

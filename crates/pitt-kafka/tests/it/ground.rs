@@ -9,7 +9,8 @@ use std::time::{Duration, Instant};
 
 use pitt_kafka::Access;
 use pitt_kafka::consume::{
-    Ask, Gate, Healths, InputSettings, Intake, Message, Next, SourceHealth, Start,
+    Ask, Fingerprint, Gate, Healths, InputSettings, Intake, Message, Next, SourceHealth, Stand,
+    Start,
 };
 use pitt_stream::{Handle, Record, Server, StreamConfig};
 
@@ -68,7 +69,7 @@ pub(crate) struct Store(Mutex<Kept>);
 
 #[derive(Default)]
 struct Kept {
-    next: HashMap<String, i64>,
+    next: HashMap<String, Stand>,
     rows: BTreeMap<String, Vec<(i64, String)>>,
 }
 
@@ -76,11 +77,16 @@ impl Store {
     /// Keeps all, or nothing if somebody else has gone on there.
     fn commit(&self, pending: &mut Vec<Message>) -> bool {
         let mut kept = self.0.lock().unwrap();
-        let behind = |m: &Message| m.offset < kept.next.get(&*m.partition).copied().unwrap_or(0);
+        let next = |m: &Message| kept.next.get(&*m.partition).map_or(0, |stand| stand.next);
+        let behind = |m: &Message| m.offset < next(m);
         let good = !pending.iter().any(behind);
         for message in pending.drain(..).filter(|_| good) {
             let name = message.partition.to_string();
-            kept.next.insert(name.clone(), message.offset + 1);
+            let stand = Stand {
+                next: message.offset + 1,
+                last: Some(Fingerprint::of(&message.payload)),
+            };
+            kept.next.insert(name.clone(), stand);
             let text = String::from_utf8_lossy(&message.payload[..message.payload.len().min(20)]);
             kept.rows
                 .entry(name)
@@ -90,12 +96,15 @@ impl Store {
         good
     }
 
-    pub(crate) fn stands(&self, partition: &str) -> Option<i64> {
+    pub(crate) fn stands(&self, partition: &str) -> Option<Stand> {
         self.0.lock().unwrap().next.get(partition).copied()
     }
 
-    pub(crate) fn set(&self, partition: &str, next: i64) {
-        self.0.lock().unwrap().next.insert(partition.into(), next);
+    /// Sets where it stands; `last` is the value of the message before, if that is known.
+    pub(crate) fn set(&self, partition: &str, next: i64, last: Option<&str>) {
+        let last = last.map(|value| Fingerprint::of(value.as_bytes()));
+        let stand = Stand { next, last };
+        self.0.lock().unwrap().next.insert(partition.into(), stand);
     }
 
     /// Values of a partition, in the order kept.
@@ -206,6 +215,11 @@ fn take(mut intake: Intake, store: &Store, switches: &Switches) {
             Next::Ask(Ask::Release(release)) => release.answer(commit(&mut pending)),
             Next::Ask(Ask::Positions(query)) => {
                 commit(&mut pending);
+                let stands = query.partitions().iter().map(|name| store.stands(name));
+                let stands = stands.collect();
+                query.answer(Ok(stands));
+            }
+            Next::Ask(Ask::Look(query)) => {
                 let stands = query.partitions().iter().map(|name| store.stands(name));
                 let stands = stands.collect();
                 query.answer(Ok(stands));

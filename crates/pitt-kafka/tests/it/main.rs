@@ -11,4 +11,5 @@ mod ground;
 mod members;
 mod nights;
 mod publish;
+mod renewed;
 mod signing;

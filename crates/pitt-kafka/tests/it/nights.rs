@@ -94,6 +94,49 @@ fn nights_are_joined_as_they_appear_and_left_when_they_expire() {
 }
 
 #[test]
+fn a_night_before_the_window_that_was_begun_is_read_to_its_end() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = server(folder.path());
+    let stream = server.handle();
+    let night = |days_ago: i64| {
+        let topic = topic(days_ago);
+        stream.create_topic(&topic, 2).unwrap();
+        send(&stream, &topic, 0, 0..20);
+        send(&stream, &topic, 1, 0..20);
+        topic
+    };
+    let (begun, finished, strange, tonight) = (night(4), night(5), night(6), night(0));
+    let store = Arc::<Store>::default();
+    // One partition in its middle, the other not begun with.
+    store.set(&format!("kafka:test/{begun}/0"), 7, Some("6"));
+    for partition in 0..2 {
+        store.set(
+            &format!("kafka:test/{finished}/{partition}"),
+            20,
+            Some("19"),
+        );
+    }
+    let member = Member::start(
+        input(&server.address().to_string(), &["ztf_{night}_programid1"]),
+        &store,
+    );
+    wait_for("tonight and the rest of the old night", || {
+        store.len() == 40 + 13 + 20
+    });
+    assert_eq!(store.values(&format!("kafka:test/{begun}/0"))[0], "7");
+    wait_for("the old night to be left", || {
+        let partitions = member.health().partitions;
+        partitions
+            .iter()
+            .all(|partition| partition.topic == tonight)
+    });
+    assert!(store.values(&format!("kafka:test/{strange}/0")).is_empty());
+    assert!(store.values(&format!("kafka:test/{finished}/0")).is_empty());
+    member.stop();
+    server.shutdown();
+}
+
+#[test]
 fn a_topic_that_is_not_there_is_said_and_taken_when_it_comes() {
     let folder = tempfile::tempdir().unwrap();
     let server = server(folder.path());

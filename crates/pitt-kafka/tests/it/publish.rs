@@ -10,6 +10,8 @@ use pitt_kafka::publish::{
 };
 use pitt_stream::{Server, StreamConfig};
 use rdkafka::ClientConfig;
+use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::message::Headers;
 use rdkafka::{Message, TopicPartitionList};
@@ -22,6 +24,7 @@ struct Numbers {
     count: u64,
     batch: u64,
     huge: u64,
+    huge_bytes: usize,
     own: String,
 }
 
@@ -34,7 +37,10 @@ impl Feed for Numbers {
             key: Bytes::from(format!("key {n}")),
             spread: format!("object {}", n % 10).into(),
             headers: vec![("number", n.to_string())],
-            value: Bytes::from(vec![b'x'; if n == self.huge { 2_000_000 } else { 100 }]),
+            value: Bytes::from(vec![
+                b'x';
+                if n == self.huge { self.huge_bytes } else { 100 }
+            ]),
             label: "numbers".into(),
         };
         Ok(Batch {
@@ -42,6 +48,7 @@ impl Feed for Numbers {
             refused: vec![],
             kept_back: 0,
             place: (to > from).then(|| to.to_string()),
+            mark: None,
         })
     }
 
@@ -75,10 +82,48 @@ impl Cluster {
         }
     }
 
+    /// One that takes messages of at most 100 kB.
+    fn small(own: &str) -> Cluster {
+        let mut cluster = Cluster::new(own);
+        if cluster.stream.is_none() {
+            small_topics(&cluster);
+            return cluster;
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let mut config = StreamConfig::new(folder.path());
+        config.address.set_port(0);
+        config.limits.message_bytes = 100_000;
+        let server = Server::bind(config).unwrap();
+        if let Some((_, other)) = cluster.stream.take() {
+            other.shutdown();
+        }
+        cluster.servers = server.address().to_string();
+        cluster.stream = Some((folder, server));
+        cluster
+    }
+
     fn end(self) {
         if let Some((_folder, server)) = self.stream {
             server.shutdown();
         }
+    }
+}
+
+/// Makes the topics before the publisher does, for smaller messages.
+fn small_topics(cluster: &Cluster) {
+    let admin: AdminClient<DefaultClientContext> = ClientConfig::new()
+        .set("bootstrap.servers", &cluster.servers)
+        .create()
+        .unwrap();
+    let names = ["even", "odd"].map(|name| format!("{}{name}", cluster.own));
+    let topic = |name| {
+        let copies = TopicReplication::Fixed(-1);
+        NewTopic::new(name, 3, copies).set("max.message.bytes", "100000")
+    };
+    let topics = names.each_ref().map(|name| topic(name));
+    let made = admin.create_topics(&topics, &AdminOptions::new());
+    for made in futures_executor::block_on(made).unwrap() {
+        made.unwrap();
     }
 }
 
@@ -116,6 +161,7 @@ fn publisher(cluster: &Cluster, transport: Transport, count: u64) -> Publisher<O
         count,
         batch: 100,
         huge: 0,
+        huge_bytes: 2_000_000,
         own: cluster.own.clone(),
     };
     let quick = Backoff {
@@ -131,9 +177,12 @@ fn drain(publisher: &mut Publisher<Output, Numbers>) {
     while Instant::now() < until {
         match publisher.step() {
             Progress::Idle => return,
-            Progress::Waiting { pause, .. } => std::thread::sleep(pause),
+            Progress::Waiting { pause, why, .. } => {
+                eprintln!("{why}");
+                std::thread::sleep(pause);
+            }
             Progress::Published { .. } => {}
-            fenced @ Progress::Fenced { .. } => panic!("{fenced:?}"),
+            ended @ (Progress::Fenced { .. } | Progress::Foreign { .. }) => panic!("{ended:?}"),
         }
     }
     panic!("not published in time");
@@ -229,6 +278,36 @@ fn a_message_too_large_is_left_out_and_counted() {
     assert_eq!(sorted(&read(&cluster, "odd")), odd);
     drop(publisher);
     cluster.end();
+}
+
+/// The cluster takes smaller messages than the settings say: it refuses the large one with all that came with it.
+fn a_message_that_the_cluster_refuses_harms_no_other(transport: Transport) {
+    let cluster = Cluster::small(match transport {
+        Transport::Plain => "small-plain",
+        Transport::Transactions => "small",
+    });
+    let mut publisher = publisher(&cluster, transport, 300);
+    publisher.feed().huge = 143;
+    publisher.feed().huge_bytes = 300_000;
+    drain(&mut publisher);
+    let cursor = publisher.cursor().unwrap();
+    assert_eq!((cursor.published, &cursor.refused["numbers"]), (299, &1));
+    let odd: Vec<u64> = (1..=299).step_by(2).filter(|n| *n != 143).collect();
+    assert_eq!(sorted(&read(&cluster, "odd")), odd);
+    let even: Vec<u64> = (2..=300).step_by(2).collect();
+    assert_eq!(sorted(&read(&cluster, "even")), even);
+    drop(publisher);
+    cluster.end();
+}
+
+#[test]
+fn a_message_that_the_cluster_refuses_is_left_out_alone_in_transactions() {
+    a_message_that_the_cluster_refuses_harms_no_other(Transport::Transactions);
+}
+
+#[test]
+fn a_message_that_the_cluster_refuses_is_left_out_alone_and_nothing_is_repeated() {
+    a_message_that_the_cluster_refuses_harms_no_other(Transport::Plain);
 }
 
 #[test]

@@ -10,8 +10,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use pitt_alert::SchemaStore;
-use pitt_archive::{Archive, ArchiveOptions, Writer};
+use pitt_alert::{Position, SchemaStore};
+use pitt_archive::{Archive, ArchiveOptions, Fingerprint, Writer};
 use pitt_query::{Catalogs, Filter, FilterSet, Surveys};
 
 pub use store::{ArchiveStore, NoStore};
@@ -200,6 +200,21 @@ impl Positions for Committed {
         };
         let offsets = self.0.committed_by_all(partitions).map_err(failed)?;
         Ok(offsets.into_iter().map(|next| next.unwrap_or(0)).collect())
+    }
+
+    fn fingerprints(
+        &self,
+        positions: &[Position],
+    ) -> Result<Vec<Option<Fingerprint>>, SourceError> {
+        let failed = |source| SourceError::Archive {
+            partition: positions
+                .iter()
+                .map(|p| &*p.partition)
+                .collect::<Vec<_>>()
+                .join(", "),
+            source: Box::new(source),
+        };
+        self.0.fingerprints(positions).map_err(failed)
     }
 }
 

@@ -227,3 +227,50 @@ fn first_failures(decoded: &Decoded, hits: &[Hit]) -> Vec<(Place, Failure)> {
     }
     first
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn processes_that_note_failures_at_the_same_time_lose_none() {
+        const EACH: usize = 20;
+        let folder = tempfile::tempdir().unwrap();
+        let note = |process: usize| {
+            // A list of its own opens the file and its lock anew, as another process does.
+            let list = OffList::of(folder.path());
+            for number in 0..EACH {
+                let off = SwitchedOff {
+                    filter: format!("filter_{process}_{number}"),
+                    version: "1".into(),
+                    reason: "Divide by zero".into(),
+                    survey: "ztf".into(),
+                    alert_id: None,
+                    partition: "p".into(),
+                    offset: 7,
+                    at_us: 0,
+                };
+                list.change(|all| {
+                    all.push(off);
+                    Ok(())
+                })
+                .unwrap();
+            }
+        };
+        std::thread::scope(|scope| {
+            for process in 0..4 {
+                let note = &note;
+                scope.spawn(move || note(process));
+            }
+        });
+        let all = OffList::of(folder.path()).read().unwrap();
+        assert_eq!(all.len(), 4 * EACH);
+        assert!(
+            OffList::of(folder.path())
+                .forget("filter_2_3", None)
+                .unwrap()
+        );
+        let left = OffList::of(folder.path()).read().unwrap();
+        assert_eq!(left.len(), 4 * EACH - 1);
+    }
+}

@@ -16,6 +16,7 @@ mod quarantine;
 mod query;
 mod replay;
 mod run;
+mod sent;
 mod serve;
 mod show;
 mod simulate;

@@ -8,6 +8,7 @@ use pitt_archive::Archive;
 use pitt_kafka::{Access, SignIn};
 use serde_json::json;
 
+use super::sent::{self, Told};
 use super::{Misused, query, settings, stop_on_ctrl_c};
 use crate::broker::{self, open_archive};
 use crate::cli::{Global, Replay};
@@ -15,7 +16,6 @@ use crate::config::{Settings, kafka};
 use crate::feed::cluster::Cluster;
 use crate::feed::history::History;
 use crate::feed::{Feed, Pace};
-use crate::screen::{self, bytes, counted};
 use crate::source::Outlet;
 
 pub(super) fn run(global: &Global, args: &Replay) -> Result<ExitCode> {
@@ -41,28 +41,13 @@ pub(super) fn run(global: &Global, args: &Replay) -> Result<ExitCode> {
     }
     let (sink, tally) = feed.finish()?;
     sink.finish()?;
-    if args.json {
-        screen::print_json(&json!({
-            "topic": args.topic,
-            "sent": tally.sent,
-            "bytes": tally.bytes,
-            "left_out": tally.left_out,
-        }))?;
-    } else {
-        screen::print(&format!(
-            "{} ({}) sent to {} at {}.\n",
-            counted(tally.sent, "alert"),
-            bytes(tally.bytes),
-            args.topic,
-            access.servers
-        ))?;
-    }
-    let whole = tally.left_out == 0 && !stop.asked();
-    Ok(if whole {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
-    })
+    let told = Told {
+        topic: &args.topic,
+        tail: format!(" at {}", access.servers),
+        more: json!({}),
+        good: !stop.asked(),
+    };
+    sent::tell(&tally, told, args.json)
 }
 
 /// The cluster that `[output]` names, or another one without signing in.

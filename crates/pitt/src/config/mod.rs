@@ -7,6 +7,7 @@ mod http;
 pub mod kafka;
 mod layers;
 mod output;
+mod ranges;
 
 use std::path::{Path, PathBuf};
 
@@ -213,74 +214,7 @@ impl Config {
     }
 
     fn check_ranges(&self) -> Result<(), ConfigError> {
-        let settings = &self.settings;
-        let pipeline = &settings.pipeline;
-        let within = [
-            (
-                "pipeline.batch_alerts",
-                (1..=100_000).contains(&pipeline.batch_alerts),
-                "1 to 100000",
-            ),
-            (
-                "pipeline.batch_mb",
-                (1..=1024).contains(&pipeline.batch_mb),
-                "1 to 1024",
-            ),
-            (
-                "pipeline.batch_ms",
-                (1..=60_000).contains(&pipeline.batch_ms),
-                "1 to 60000",
-            ),
-            (
-                "pipeline.queue_batches",
-                (1..=64).contains(&pipeline.queue_batches),
-                "1 to 64",
-            ),
-            ("pipeline.workers", pipeline.workers <= 256, "0 to 256"),
-            (
-                "commit.every_s",
-                (0.1..=3600.0).contains(&settings.commit.every_s),
-                "0.1 to 3600",
-            ),
-            (
-                "commit.every_mb",
-                (1..=16_384).contains(&settings.commit.every_mb),
-                "1 to 16384",
-            ),
-            (
-                "source.rescan_s",
-                (0.05..=3600.0).contains(&settings.source.rescan_s),
-                "0.05 to 3600",
-            ),
-            (
-                "source.max_file_mb",
-                (1..=2047).contains(&settings.source.max_file_mb),
-                "1 to 2047",
-            ),
-            ("query.max_rows", settings.query.max_rows >= 1, "at least 1"),
-            (
-                "query.memory_mb",
-                settings.query.memory_mb >= 16,
-                "at least 16",
-            ),
-            (
-                "query.timeout_s",
-                (0.1..=86_400.0).contains(&settings.query.timeout_s),
-                "0.1 to 86400",
-            ),
-            ("archive", !settings.archive.is_empty(), "a folder"),
-            (
-                "registry",
-                settings.registry.is_empty()
-                    || settings.registry.starts_with("http://")
-                    || settings.registry.starts_with("https://"),
-                "http://HOST:PORT or https://HOST",
-            ),
-        ];
-        let wrong = within.into_iter().find(|(_, good, _)| !good);
-        let wrong = wrong.map(|(key, _, expected)| (key, expected));
-        let wrong = wrong.or_else(|| settings.http.out_of_range());
-        match wrong.or_else(|| settings.output.out_of_range()) {
+        match self.settings.out_of_range() {
             Some((key, expected)) => Err(self.out_of_range(key, expected)),
             None => Ok(()),
         }

@@ -8,6 +8,7 @@ use pitt_kafka::{Access, KafkaError};
 use serde::Deserialize;
 
 use super::kafka::flat;
+use super::ranges::{Check, first_wrong};
 
 /// `[output]`
 #[derive(Clone, Debug, Deserialize)]
@@ -25,6 +26,10 @@ pub struct OutputSettings {
     pub transactions: bool,
     /// How the whole stream is passed on; empty for not at all.
     pub relay: String,
+    /// Where an output begins of which nothing is known.
+    pub start: String,
+    /// What to do when the output has matches that the archive has not, or others of the same number.
+    pub restored: String,
     /// Partitions of topics made here.
     pub partitions: i32,
     /// Their copies; 0 for the cluster's default.
@@ -103,61 +108,47 @@ impl OutputSettings {
 
     /// The first setting out of range: key and what is expected.
     pub(super) fn out_of_range(&self) -> Option<(&'static str, &'static str)> {
+        first_wrong(self.words().into_iter().chain(self.numbers()))
+    }
+
+    /// What is one of a few words.
+    fn words(&self) -> [Check; 6] {
         let one_of = |value: &str, words: &[&str]| words.contains(&value);
-        let within = [
-            (
-                "output.format",
-                one_of(&self.format, &["json", "avro", "schemaless"]),
-                "json, avro or schemaless",
-            ),
-            (
-                "output.relay",
-                one_of(&self.relay, &["", "raw", "enriched"]),
-                "raw, enriched or empty",
-            ),
-            (
-                "output.prefix",
-                self.prefix.is_empty() || check_topic(&self.prefix).is_ok(),
-                "letters, digits, `.`, `_` and `-`",
-            ),
-            (
-                "output.partitions",
-                (1..=1000).contains(&self.partitions),
-                "1 to 1000",
-            ),
-            (
-                "output.replication",
-                (0..=10).contains(&self.replication),
-                "0 to 10",
-            ),
-            (
-                "output.retention_days",
-                (0.01..=36_500.0).contains(&self.retention_days),
-                "0.01 to 36500",
-            ),
-            (
-                "output.max_message_mb",
-                (1..=100).contains(&self.max_message_mb),
-                "1 to 100",
-            ),
-            ("output.batch_ms", self.batch_ms <= 10_000, "0 to 10000"),
-            (
-                "output.batch_messages",
-                (1..=50_000).contains(&self.batch_messages),
-                "1 to 50000",
-            ),
-            (
-                "output.memory_mb",
-                (1..=16_384).contains(&self.memory_mb),
-                "1 to 16384",
-            ),
+        let format = one_of(&self.format, &["json", "avro", "schemaless"]);
+        let relay = one_of(&self.relay, &["", "raw", "enriched"]);
+        let start = one_of(&self.start, &["beginning", "now"]);
+        let restored = one_of(&self.restored, &["refuse", "again"]);
+        let prefix = self.prefix.is_empty() || check_topic(&self.prefix).is_ok();
+        let security = !self.is_on() || self.access().is_ok();
+        [
+            ("output.format", format, "json, avro or schemaless"),
+            ("output.relay", relay, "raw, enriched or empty"),
+            ("output.start", start, "beginning or now"),
+            ("output.restored", restored, "refuse or again"),
+            ("output.prefix", prefix, "letters, digits, `.`, `_` and `-`"),
             (
                 "output.security",
-                !self.is_on() || self.access().is_ok(),
+                security,
                 "plaintext, ssl, sasl_plaintext or sasl_ssl, with `mechanism` and `user` that fit",
             ),
-        ];
-        let wrong = within.into_iter().find(|(_, good, _)| !good);
-        wrong.map(|(key, _, expected)| (key, expected))
+        ]
+    }
+
+    fn numbers(&self) -> [Check; 7] {
+        let days = (0.01..=36_500.0).contains(&self.retention_days);
+        let partitions = (1..=1000).contains(&self.partitions);
+        let copies = (0..=10).contains(&self.replication);
+        let largest = (1..=100).contains(&self.max_message_mb);
+        let messages = (1..=50_000).contains(&self.batch_messages);
+        let memory = (1..=16_384).contains(&self.memory_mb);
+        [
+            ("output.partitions", partitions, "1 to 1000"),
+            ("output.replication", copies, "0 to 10"),
+            ("output.retention_days", days, "0.01 to 36500"),
+            ("output.max_message_mb", largest, "1 to 100"),
+            ("output.batch_ms", self.batch_ms <= 10_000, "0 to 10000"),
+            ("output.batch_messages", messages, "1 to 50000"),
+            ("output.memory_mb", memory, "1 to 16384"),
+        ]
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use pitt_kafka::publish::{Backoff, Cursor, Feed, Output, Progress, Publisher};
+use pitt_kafka::publish::{Backoff, Cursor, Feed, Output, Progress, Publisher, Whose};
 
 use super::Desk;
 use super::noted;
@@ -16,6 +16,15 @@ const PARTING: Duration = Duration::from_secs(15);
 /// How often the cursor is noted in the archive's folder.
 const NOTE: Duration = Duration::from_secs(1);
 
+/// How a course ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum End {
+    /// With the run, or with the last message.
+    Over,
+    /// For good: this process is not to publish this feed.
+    Stopped,
+}
+
 /// Publishes one feed until the run ends, or for ever what is there.
 pub(crate) struct Course<'a, F> {
     desk: &'a Desk,
@@ -24,6 +33,10 @@ pub(crate) struct Course<'a, F> {
     /// What wakes it; without one it looks now and then.
     ring: Option<&'a Arc<Ring>>,
     noted: Option<Instant>,
+    /// On which side something is wrong that has been said.
+    troubled: Option<Whose>,
+    /// Since when the output has not answered, while the run ends.
+    unanswered: Option<Instant>,
     /// Ends when there is nothing more, also before the run's end.
     only_what_is_there: bool,
 }
@@ -38,6 +51,8 @@ impl<'a, F: Feed> Course<'a, F> {
             publisher,
             ring,
             noted: None,
+            troubled: None,
+            unanswered: None,
             only_what_is_there: false,
         }
     }
@@ -48,71 +63,101 @@ impl<'a, F: Feed> Course<'a, F> {
         self
     }
 
-    /// Publishes; returns at the run's end, or when another publisher has taken over.
-    pub(crate) fn run(mut self) {
-        let mut troubled = false;
-        let mut given_up: Option<Instant> = None;
+    /// Publishes; returns at the run's end, or when it is not to publish this feed.
+    pub(crate) fn run(mut self) -> End {
         loop {
             let begun = Instant::now();
             let ending = self.desk.is_ending();
             match self.publisher.step() {
                 Progress::Published { counts } => {
-                    self.well(&mut troubled);
-                    self.desk.counters.output.well(&self.name, self.behind());
+                    self.well(self.behind());
                     self.count(&counts);
                     self.note(false);
                     self.pause(self.desk.settings.pace().saturating_sub(begun.elapsed()));
                 }
                 Progress::Idle => {
-                    self.well(&mut troubled);
-                    self.desk
-                        .counters
-                        .output
-                        .well(&self.name, self.behind().or(Some(0)));
+                    self.well(self.behind().or(Some(0)));
                     self.note(true);
                     if ending || self.only_what_is_there {
                         self.desk.counters.output.ended(&self.name);
-                        return;
+                        return End::Over;
                     }
                     self.wait(LOOK);
                 }
-                Progress::Waiting { pause, why, first } => {
-                    self.desk
-                        .counters
-                        .output
-                        .waiting(&self.name, &why, self.behind());
-                    if first {
-                        troubled = true;
-                        tracing::warn!(
-                            publisher = self.name,
-                            "the output `{}` does not take messages: {why} (matches are kept, and published when it does)",
-                            self.desk.settings.servers
-                        );
-                    }
-                    let since = *given_up.get_or_insert_with(Instant::now);
-                    if ending && since.elapsed() > PARTING {
-                        tracing::warn!(
-                            publisher = self.name,
-                            "ending with matches that are not published; the next run publishes them"
-                        );
-                        return;
-                    }
-                    if !ending {
-                        given_up = None;
+                Progress::Waiting {
+                    pause, why, whose, ..
+                } => {
+                    self.trouble(whose, &why);
+                    if self.gives_up(ending) {
+                        return End::Over;
                     }
                     self.pause(pause);
                 }
                 Progress::Fenced { why } => {
-                    self.desk.counters.output.stopped(&self.name, &why);
-                    tracing::error!(
-                        publisher = self.name,
-                        "another process publishes this archive's matches to `{}`: {why}. This one publishes no more; the archive goes on",
-                        self.desk.settings.servers
+                    let servers = &self.desk.settings.servers;
+                    return self.stop(&why, &format!(
+                        "another process publishes this archive's matches to `{servers}`: {why}. This one publishes no more; the archive goes on"
+                    ));
+                }
+                Progress::Foreign { why } => {
+                    return self.stop(
+                        &why,
+                        &format!("nothing is published: {why}. The archive goes on"),
                     );
-                    return;
                 }
             }
         }
+    }
+
+    fn stop(&self, why: &str, said: &str) -> End {
+        self.desk.counters.output.stopped(&self.name, why);
+        tracing::error!(publisher = self.name, "{said}");
+        End::Stopped
+    }
+
+    /// Shows what is wrong, and says it once.
+    fn trouble(&mut self, whose: Whose, why: &str) {
+        let (servers, behind) = (&self.desk.settings.servers, self.behind());
+        let output = &self.desk.counters.output;
+        let known = self.troubled.replace(whose) == Some(whose);
+        match whose {
+            Whose::Output => {
+                output.waiting(&self.name, why, behind);
+                if !known {
+                    tracing::warn!(
+                        publisher = self.name,
+                        "the output `{servers}` does not take messages: {why} (matches are kept, and published when it does)"
+                    );
+                }
+            }
+            Whose::Feed => {
+                let why = format!("the archive cannot be read: {why}");
+                output.waiting(&self.name, &why, behind);
+                if !known {
+                    tracing::warn!(
+                        publisher = self.name,
+                        "{why} (nothing is wrong with the output; tried again)"
+                    );
+                }
+            }
+        }
+    }
+
+    /// Whether a run that ends has waited long enough.
+    fn gives_up(&mut self, ending: bool) -> bool {
+        let since = *self.unanswered.get_or_insert_with(Instant::now);
+        if !ending {
+            self.unanswered = None;
+            return false;
+        }
+        let enough = since.elapsed() > PARTING;
+        if enough {
+            tracing::warn!(
+                publisher = self.name,
+                "ending with matches that are not published; the next run publishes them"
+            );
+        }
+        enough
     }
 
     /// Matches claimed and not yet published, if both ends are known.
@@ -122,10 +167,17 @@ impl<'a, F: Feed> Course<'a, F> {
         Some(newest.saturating_sub(published))
     }
 
-    fn well(&self, troubled: &mut bool) {
-        if std::mem::take(troubled) {
-            tracing::warn!(publisher = self.name, "the output takes messages again");
+    fn well(&mut self, behind: Option<u64>) {
+        match self.troubled.take() {
+            Some(Whose::Output) => {
+                tracing::warn!(publisher = self.name, "the output takes messages again");
+            }
+            Some(Whose::Feed) => {
+                tracing::warn!(publisher = self.name, "the archive can be read again");
+            }
+            None => {}
         }
+        self.desk.counters.output.well(&self.name, behind);
     }
 
     fn count(&self, counts: &[(Arc<str>, u64)]) {

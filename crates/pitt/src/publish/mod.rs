@@ -13,12 +13,14 @@
 //! Each process publishes the matches of its own lane, and those of lanes whose process is gone. The whole stream is passed on by
 //! one process, whichever has the lock, in the order of the journal.
 
+mod beginning;
 mod course;
 mod health;
 mod message;
 mod noted;
 mod orphans;
 mod relay;
+mod restored;
 mod ring;
 mod routes;
 mod stock;
@@ -159,6 +161,7 @@ impl Publishing {
         desk.output(&lane.to_string())
             .check()
             .context("`[output]`")?;
+        beginning::note(&desk, lane)?;
         let ring = Arc::new(Ring::new(settings.output.memory_mb << 20));
         let mut publishing = Publishing {
             desk,

@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use pitt_archive::tables::PACKETS;
 use pitt_archive::{ArchiveError, Replay, ReplayPlace, Replayed};
-use pitt_kafka::publish::{Batch, Cursor, Feed};
+use pitt_kafka::publish::{Batch, Cursor, Feed, ResumeError};
 
-use super::Desk;
 use super::course::Course;
 use super::message::Messages;
+use super::{Desk, restored};
 
 /// Bytes of packets in one batch.
 const BATCH_BYTES: usize = 16 << 20;
@@ -64,7 +64,7 @@ impl Journal<'_> {
     /// Begins to read after a place; `None` when the journal has not grown since it was read to its end.
     fn open(&self, place: Option<ReplayPlace>) -> Result<Option<Reading>, ArchiveError> {
         let archive = &self.desk.archive;
-        archive.refresh()?;
+        archive.follow()?;
         let version = archive.snapshot(PACKETS)?.map(|journal| journal.version);
         if version == self.seen {
             return Ok(None);
@@ -76,7 +76,7 @@ impl Journal<'_> {
         }))
     }
 
-    /// Takes packets until the batch is full; gives the place of the last.
+    /// Takes packets until the batch is full; gives the place after the last, if there is any, and marks the batch with it.
     fn fill(
         &mut self,
         batch: &mut Batch,
@@ -91,6 +91,11 @@ impl Journal<'_> {
             room = room.saturating_sub(replayed.packet.bytes.len());
             self.add(&replayed, batch);
             last = Some(replayed.place);
+            let packet = &replayed.packet;
+            batch.mark = Some(restored::mark_of_packet(
+                packet.received_us,
+                &packet.position,
+            ));
         }
         Ok(last)
     }
@@ -113,13 +118,7 @@ impl Journal<'_> {
 
 impl Feed for Journal<'_> {
     fn after(&mut self, place: Option<&str>) -> Result<Batch, String> {
-        let place: Option<ReplayPlace> = match place {
-            None => None,
-            Some(text) => Some(
-                text.parse()
-                    .map_err(|_| format!("the cursor `{text}` is no place in the journal"))?,
-            ),
-        };
+        let place = place.map(place_of).transpose()?;
         let mut batch = Batch::default();
         let mut stands = self.reading.take().filter(|reading| reading.place == place);
         loop {
@@ -142,5 +141,15 @@ impl Feed for Journal<'_> {
         }
     }
 
+    fn resume(&mut self, cursor: &Cursor) -> Result<Option<Cursor>, ResumeError> {
+        let place = place_of(&cursor.place).map_err(ResumeError::Foreign)?;
+        restored::resume_relay(self.desk, place, cursor)
+    }
+
     fn published(&mut self, _: &Cursor) {}
+}
+
+fn place_of(text: &str) -> Result<ReplayPlace, String> {
+    let place = text.parse();
+    place.map_err(|_| format!("the cursor `{text}` is no place in the journal"))
 }

@@ -5,11 +5,11 @@ use std::time::{Duration, Instant};
 
 use pitt_alert::Packet;
 use pitt_archive::{LoggedMatch, Match, StoredPacket};
-use pitt_kafka::publish::{Batch, Cursor, Feed};
+use pitt_kafka::publish::{Batch, Cursor, Feed, ResumeError};
 
-use super::Desk;
 use super::message::{Messages, now_us};
 use super::ring::{Due, Newest, Ring};
+use super::{Desk, restored};
 use crate::pipeline::Stage;
 
 /// Bytes of packets in one batch.
@@ -137,6 +137,9 @@ impl<'a> Stock<'a> {
                 || sizes().max().is_some_and(|largest| largest > room),
             batch: Batch {
                 place: due.last().map(|last| last.seq.to_string()),
+                mark: due
+                    .last()
+                    .map(|last| restored::mark(last.matched_us, &last.taken)),
                 ..Batch::default()
             },
             received_us: vec![],
@@ -200,6 +203,11 @@ impl Feed for Stock<'_> {
         }
         // What went wrong is said when the batch is asked for.
         self.ahead = self.make(seq).ok().map(|made| (seq, made));
+    }
+
+    fn resume(&mut self, cursor: &Cursor) -> Result<Option<Cursor>, ResumeError> {
+        self.ahead = None;
+        restored::resume(self.desk, self.lane, cursor)
     }
 
     fn published(&mut self, _: &Cursor) {

@@ -4,12 +4,15 @@
 //! own offsets are only told, for lag monitors. What the consumer does is in [`pitt_kafka::consume`]; here its messages become packets,
 //! and its questions go to the pipeline and the archive.
 
+use std::collections::HashMap;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use pitt_alert::{Packet, Position, SchemaLookupError, SchemaStore};
-use pitt_kafka::consume::{Ask, Gate, Healths, InputSettings, Intake, Message, Next, Query};
+use pitt_kafka::consume::{
+    Ask, Fingerprint, Gate, Healths, InputSettings, Intake, Message, Next, Query, Stand,
+};
 
 use crate::pipeline::{Counters, Stage};
 
@@ -24,6 +27,7 @@ const ADVISE: Duration = Duration::from_secs(5);
 pub struct Kafka {
     intake: Intake,
     report: SourceReport,
+    last: LastPackets,
     /// Whether something was handed out that may not be committed yet.
     handed_out: bool,
     advised: Instant,
@@ -46,6 +50,7 @@ impl Kafka {
         Ok(Self {
             intake: Intake::start(inputs.collect())?,
             report: SourceReport::default(),
+            last: LastPackets::default(),
             handed_out: false,
             advised: Instant::now(),
             counters: None,
@@ -94,7 +99,11 @@ impl Kafka {
             }
             Next::Ask(Ask::Positions(query)) => {
                 self.flush(outlet)?;
-                let stands = stands(&query, positions);
+                let stands = self.last.stands(&query, positions);
+                query.answer(stands);
+            }
+            Next::Ask(Ask::Look(query)) => {
+                let stands = committed(&query, positions);
                 query.answer(stands);
             }
         }
@@ -130,11 +139,71 @@ impl Kafka {
 fn stands(query: &Query, positions: &dyn Positions) -> Result<Vec<Option<i64>>, String> {
     let partitions: Vec<&str> = query.partitions().iter().map(|name| &**name).collect();
     let stands = positions.next_offsets(&partitions);
-    let stands = stands.map_err(|error| error.to_string())?;
-    Ok(stands
-        .into_iter()
-        .map(|next| Some(next).filter(|next| *next > 0))
-        .collect())
+    let stands = stands.map_err(|error| error.to_string())?.into_iter();
+    Ok(stands.map(|next| Some(next).filter(|n| *n > 0)).collect())
+}
+
+/// The same, for those who only look.
+fn committed(query: &Query, positions: &dyn Positions) -> Result<Vec<Option<Stand>>, String> {
+    let stands = stands(query, positions)?.into_iter();
+    let stand = |next| Stand { next, last: None };
+    Ok(stands.map(|next| next.map(stand)).collect())
+}
+
+/// The packets before the places where partitions were begun with. They never change, and may be long to look for.
+#[derive(Default)]
+struct LastPackets(HashMap<Position, Option<Fingerprint>>);
+
+impl LastPackets {
+    /// Where the archive stands, with the packets before.
+    fn stands(
+        &mut self,
+        query: &Query,
+        positions: &dyn Positions,
+    ) -> Result<Vec<Option<Stand>>, String> {
+        let stands = stands(query, positions)?;
+        let before = |(partition, next): (&Arc<str>, &Option<i64>)| {
+            Some(Position {
+                partition: partition.clone(),
+                offset: (*next)? - 1,
+            })
+        };
+        let before: Vec<Option<Position>> =
+            query.partitions().iter().zip(&stands).map(before).collect();
+        self.learn(before.iter().flatten(), positions)?;
+        let stand = |(next, before): (Option<i64>, Option<Position>)| {
+            Some(Stand {
+                next: next?,
+                last: self.0.get(&before?).copied().flatten(),
+            })
+        };
+        Ok(stands.into_iter().zip(before).map(stand).collect())
+    }
+
+    /// Asks for those that are not known yet.
+    fn learn<'a>(
+        &mut self,
+        wanted: impl Iterator<Item = &'a Position>,
+        positions: &dyn Positions,
+    ) -> Result<(), String> {
+        let new: Vec<Position> = wanted
+            .filter(|one| !self.0.contains_key(one))
+            .cloned()
+            .collect();
+        if new.is_empty() {
+            return Ok(());
+        }
+        let found = positions.fingerprints(&new);
+        let found = found.map_err(|error| error.to_string())?.into_iter();
+        let found = found.map(|found| {
+            found.map(|found| Fingerprint {
+                size: found.size,
+                crc32: found.crc32,
+            })
+        });
+        self.0.extend(new.into_iter().zip(found));
+        Ok(())
+    }
 }
 
 fn packet(message: Message) -> Packet {

@@ -26,7 +26,8 @@ mod tarball;
 use std::ops::ControlFlow;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use pitt_alert::Packet;
+use pitt_alert::{Packet, Position};
+use pitt_archive::Fingerprint;
 
 /// Where a source hands its packets to. `Break` means: stop, nobody wants more.
 pub trait Outlet {
@@ -56,6 +57,17 @@ pub trait Positions {
     fn next_offsets(&self, partitions: &[&str]) -> Result<Vec<i64>, SourceError> {
         let next = |partition: &&str| self.next_offset(partition);
         partitions.iter().map(next).collect()
+    }
+
+    /// What the packets at these positions were; `None` where that is not known.
+    ///
+    /// # Errors
+    /// The archive cannot be read.
+    fn fingerprints(
+        &self,
+        positions: &[Position],
+    ) -> Result<Vec<Option<Fingerprint>>, SourceError> {
+        Ok(vec![None; positions.len()])
     }
 }
 

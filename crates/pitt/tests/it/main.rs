@@ -20,6 +20,7 @@ mod openapi;
 mod port;
 mod publish;
 mod quarantine;
+mod restored;
 mod settings;
 mod status;
 mod stream;

@@ -11,6 +11,7 @@ use pitt_simulate::{SimSurvey, SimulationConfig};
 use pitt_stream::{Handle, Record, Server, StreamConfig, StreamError, Writers};
 use serde_json::json;
 
+use super::sent::{self, Told};
 use super::{Misused, settings, stop_on_ctrl_c};
 use crate::broker::{self, open_archive};
 use crate::cli::{Global, Stream, SurveyName};
@@ -20,7 +21,7 @@ use crate::feed::places::{self, Places};
 use crate::feed::{Feed, Message, Pace, Sink, Tally};
 use crate::pipeline::Stop;
 use crate::screen::line::Line;
-use crate::screen::{self, bytes, count, counted};
+use crate::screen::{self, count, counted};
 use crate::source::files::{Files, FilesOptions};
 use crate::source::simulated::Simulated;
 use crate::source::{Outlet, SourceReport};
@@ -65,7 +66,13 @@ pub(super) fn run(global: &Global, args: &Stream) -> Result<ExitCode> {
     sink.note()?;
     sink.serve_on(&tally, args, &stop);
     server.shutdown();
-    tell(&report, &tally, args)
+    let told = Told {
+        topic: &args.topic,
+        tail: format!(", {} before", count(report.passed_over)),
+        more: json!({"sent_before": report.passed_over, "damaged": report.damaged}),
+        good: report.damaged.is_empty(),
+    };
+    sent::tell(&tally, told, args.json)
 }
 
 fn bind(config: StreamConfig) -> Result<Server> {
@@ -194,33 +201,6 @@ fn kept(handle: &Handle, topic: &str) -> Result<u64> {
         kept += u64::try_from(next - start).unwrap_or(0);
     }
     Ok(kept)
-}
-
-fn tell(report: &SourceReport, tally: &Tally, args: &Stream) -> Result<ExitCode> {
-    if args.json {
-        screen::print_json(&json!({
-            "topic": args.topic,
-            "sent": tally.sent,
-            "bytes": tally.bytes,
-            "left_out": tally.left_out,
-            "sent_before": report.passed_over,
-            "damaged": report.damaged,
-        }))?;
-    } else {
-        screen::print(&format!(
-            "{} ({}) sent to {}, {} before.\n",
-            counted(tally.sent, "alert"),
-            bytes(tally.bytes),
-            args.topic,
-            count(report.passed_over)
-        ))?;
-    }
-    let good = report.damaged.is_empty() && tally.left_out == 0;
-    Ok(if good {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
-    })
 }
 
 /// A topic of the stream in this process.
