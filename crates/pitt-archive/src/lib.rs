@@ -80,6 +80,6 @@ pub use ledger::{Ledger, LedgerLine};
 pub use part::PartName;
 pub use replay::{Replay, ReplayPlace, Replayed};
 pub use tables::PacketCompression;
-pub use tally::{NightCounts, Tally};
+pub use tally::{NightCounts, TakenCounts, Tally};
 pub use verify::VerifyReport;
 pub use writer::{AppendReport, CommitReport, Match, NumberedMatch, Writer};

@@ -5,14 +5,18 @@
     reason = "a test says what it expects by unwrapping"
 )]
 
+mod asked;
 mod download;
 mod failing;
+mod figures;
+mod fresh;
 mod guarded;
 mod help;
 mod hostile;
 mod interrupted;
 mod journey;
 mod kafka;
+mod killed;
 mod live;
 #[path = "../../../pitt-nights/tests/it/server.rs"]
 mod nights_server;
@@ -20,11 +24,14 @@ mod openapi;
 mod port;
 mod publish;
 mod quarantine;
+mod readers;
+mod serve;
 mod settings;
 mod status;
 mod stream;
 mod tls;
 mod verdicts;
+mod writing;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};

@@ -135,6 +135,7 @@ fn v1() -> OpenApiRouter<Api> {
         .routes(routes!(sql::sql))
         .routes(routes!(sql::tables))
         .routes(routes!(nights::nights))
+        .routes(routes!(nights::night))
         .routes(routes!(nights::sky))
         .routes(routes!(nights::ledger))
         .routes(routes!(holdings::statistics))
