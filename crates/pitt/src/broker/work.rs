@@ -34,10 +34,10 @@ pub struct DecodeAndFilter {
     turn: u64,
 }
 
-/// Of so many batches of a worker, one tells what each filter costs.
+/// Of so many batches of a worker, one tells what each filter costs,
 const MEASURED_EVERY: u64 = 64;
-/// Which one of them: not the first, which finds everything cold.
-const MEASURED: u64 = 1;
+/// and these of the first: not the very first, which finds everything cold.
+const MEASURED_FIRST: std::ops::Range<u64> = 1..9;
 
 impl DecodeAndFilter {
     /// A worker that decodes for tables and filters.
@@ -193,11 +193,13 @@ impl Worker for DecodeAndFilter {
         let begin = Instant::now();
         let decoded = self.decode(packets);
         let filtering = Instant::now();
-        let hits = match self.turn % MEASURED_EVERY {
-            MEASURED => self.filter_measured(&decoded),
-            _ => self.filter(&decoded),
-        };
+        let measured = self.turn % MEASURED_EVERY == MEASURED_FIRST.start
+            || MEASURED_FIRST.contains(&self.turn);
         self.turn += 1;
+        let hits = match measured {
+            true => self.filter_measured(&decoded),
+            false => self.filter(&decoded),
+        };
         if let Some(counters) = &self.counters {
             counters.stage(Stage::Decode).add_between(begin, filtering);
             counters.stage(Stage::Filter).add_since(filtering);

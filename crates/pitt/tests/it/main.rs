@@ -59,6 +59,13 @@ fn json(folder: &Path, args: &[&str]) -> serde_json::Value {
     serde_json::from_str(&good(folder, args)).unwrap()
 }
 
+/// Rows of a query over an archive.
+fn rows(folder: &Path, archive: &str, sql: &str) -> Vec<serde_json::Value> {
+    let told = good(folder, &["query", sql, "--json", "--archive", archive]);
+    let row = |line: &str| serde_json::from_str(line).unwrap();
+    told.lines().map(row).collect()
+}
+
 /// Exit code and standard error of a run that must not end well.
 fn bad(folder: &Path, args: &[&str]) -> (i32, String) {
     let output: Output = pitt(folder).args(args).output().unwrap();
