@@ -384,3 +384,31 @@ async fn version_text(
     })
     .await
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_topic_that_comes_later_is_a_subject_and_stays_one() {
+        let json = r#"{"type":"record","name":"alert","namespace":"ztf","version":"3.3","fields":[{"name":"a","type":"long"}]}"#;
+        let stored = StoredSchema {
+            fingerprint: "0".into(),
+            wire_id: None,
+            json: json.into(),
+        };
+        let now = Arc::new(Mutex::new(Topics::new()));
+        let asked = now.clone();
+        let topics = move || asked.lock().unwrap().clone();
+        let catalogue = Catalogue::new(move || vec![stored.clone()], SchemaStore::new(), topics);
+        let subjects = || catalogue.subjects().into_keys().collect::<Vec<_>>();
+        assert_eq!(subjects(), ["ztf-value"]);
+        let own = Surveys::These(vec!["ztf".into()]);
+        now.lock().unwrap().insert("pitt-later".into(), own);
+        let others = Surveys::These(vec!["lsst".into()]);
+        now.lock().unwrap().insert("pitt-lsst".into(), others);
+        assert_eq!(subjects(), ["pitt-later-value", "ztf-value"]);
+        now.lock().unwrap().clear();
+        assert_eq!(subjects(), ["pitt-later-value", "ztf-value"], "it rests");
+    }
+}
