@@ -52,7 +52,9 @@ async function walk(browser, broker, about) {
     for (const [name, path] of Object.entries(pathsOf(about))) {
       await page.at(path);
       await page.waitForTimeout(700);
-      const { wide, screen } = await page.evaluate(() => ({ wide: document.documentElement.scrollWidth, screen: innerWidth }));
+      // Not `innerWidth`: on a phone the view grows with a page that is too wide.
+      const screen = page.viewportSize().width;
+      const wide = await page.evaluate(() => document.documentElement.scrollWidth);
       assert.ok(wide <= screen, `${name}, ${look}: ${wide} px wide on a screen of ${screen}`);
       assert.deepEqual(await axe(page), [], `${name}, ${look}`);
       assert.deepEqual(page.wrong, [], `${name}, ${look}`);
@@ -123,12 +125,37 @@ describe('pages over simulated alerts', { skip: SKIP }, () => {
     assert.deepEqual(page.wrong, []);
   });
 
-  it('show the night of the past that the address names', async () => {
+  it('show the night of the past that the address names, and nothing of tonight', async () => {
     const { nights } = await broker.get('nights');
     const page = await tab(browser, broker);
     await page.at(`/?night=${nights[1].night}`);
-    const stored = page.locator('dl div', { hasText: 'stored' }).locator('dd');
-    await until('its count stands there', async () => number(await stored.innerText()) === nights[1].stored);
+    const tile = (name) => page.locator('.numbers dl div', { has: page.getByText(name, { exact: true }) }).locator('dd');
+    await until('its count stands there', async () => number(await tile('stored').innerText()) === nights[1].stored);
+    assert.equal(number(await tile('matches').innerText()), nights[1].matches);
+    assert.equal(number(await tile('in quarantine').innerText()), nights[1].quarantined);
+    const loose = nights.find((one) => one.night === null);
+    if (loose) assert.equal(number(await tile('in quarantine, no night').innerText()), loose.quarantined);
+    assert.equal(await page.getByText('Alerts per second').count(), 0, 'rates are of now');
+    const { filters } = await broker.get(`nights/${nights[1].night}`);
+    for (const [name, matches] of Object.entries(filters)) {
+      const row = page.locator('.filters li', { has: page.getByText(name, { exact: true }) });
+      await until(`the matches of ${name}`, async () => number(await row.locator('.n').innerText()) === matches);
+    }
+    const { rows } = await broker.get(`matches?night=${nights[1].night}&limit=40`);
+    assert.equal(await page.locator('.feed li').count(), new Set(rows.map((row) => `${row.filter} ${row.survey} ${row.alert_id}`)).size);
+    await page.getByText(`${nights[1].received.toLocaleString('en-GB')} received`).waitFor();
+  });
+
+  it('show what each filter took, ever and tonight', async () => {
+    const page = await tab(browser, broker);
+    await page.at('/filters');
+    for (const { name } of (await broker.get('filters')).filters) {
+      const cells = page.locator('tbody tr', { has: page.getByRole('link', { name, exact: true }) }).locator('td.n');
+      await until(`the counts of ${name}`, async () => {
+        const { matches, matches_tonight } = await broker.get(`filters/${name}`);
+        return number(await cells.nth(0).innerText()) === matches_tonight && number(await cells.nth(1).innerText()) === matches;
+      });
+    }
   });
 
   it('show an object with its light curve, images and values', async () => {

@@ -217,6 +217,11 @@ impl Archive {
         }))
     }
 
+    /// Version of a table as last read or committed: cheaper than a snapshot, to see whether that would be another.
+    pub fn version(&self, table: &str) -> Option<u64> {
+        lock(&self.inner.tables).get(table).map(DeltaLog::version)
+    }
+
     /// Offset that follows the last one committed in a partition of a source, as last read; 0 for one never seen.
     pub fn committed_offset(&self, partition: &str) -> Result<i64, ArchiveError> {
         let tables = lock(&self.inner.tables);

@@ -84,6 +84,6 @@ pub use part::PartName;
 pub use received::Fingerprint;
 pub use replay::{Replay, ReplayPlace, Replayed};
 pub use tables::PacketCompression;
-pub use tally::{NightCounts, Tally};
+pub use tally::{NightCounts, TakenCounts, Tally};
 pub use verify::VerifyReport;
 pub use writer::{AppendReport, CommitReport, Match, NumberedMatch, Writer};

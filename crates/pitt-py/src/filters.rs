@@ -59,7 +59,7 @@ pub(crate) fn check_filter(
         let catalogs = pitt::catalogs::load(Path::new(&settings(folder)?.archive))?;
         let filter = Filter::parse(name, text).map_err(Refused)?;
         let surveys = filters::known_surveys()?;
-        Ok(filter.check(&surveys, &catalogs).map_err(Refused)?)
+        Ok(filters::check(&filter, &surveys, &catalogs).map_err(Refused)?)
     };
     py.detach(check).map_err(|error| errors::trial(py, error))
 }

@@ -32,7 +32,10 @@ export function bytes(n: number | null | undefined): string {
 /** Milliseconds, in the unit that reads well. */
 export function duration(ms: number | null | undefined): string {
   if (ms == null || !Number.isFinite(ms)) return '–';
-  if (ms < 1) return `${Math.round(ms * 1000)} µs`;
+  if (ms < 1) {
+    const us = ms * 1000;
+    return `${us < 10 ? us.toFixed(us < 0.1 ? 2 : 1) : Math.round(us)} µs`;
+  }
   if (ms < 1000) return `${ms < 10 ? ms.toFixed(1) : Math.round(ms)} ms`;
   if (ms < 120_000) return `${(ms / 1000).toFixed(1)} s`;
   return ms < 7_200_000 ? `${Math.round(ms / 60_000)} min` : `${(ms / 3_600_000).toFixed(1)} h`;

@@ -93,6 +93,16 @@ impl Header {
     }
 }
 
+/// The line of the header, from 1, with this key.
+pub(crate) fn line_of(text: &str, key: &str) -> Option<u64> {
+    let named = |line: &str| {
+        let (found, _) = line.trim().strip_prefix("--")?.split_once(':')?;
+        found.trim().eq_ignore_ascii_case(key).then_some(())
+    };
+    let mut lines = (1_u64..).zip(text.lines());
+    lines.find_map(|(number, line)| named(line).map(|()| number))
+}
+
 fn survey(value: &str) -> Result<String, String> {
     let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
     match !value.is_empty() && value.chars().all(plain) {

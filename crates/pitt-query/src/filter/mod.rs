@@ -148,21 +148,17 @@ impl Filter {
             Some(near) => format!("did you mean `{near}`?"),
             None => format!("there are {}, or `any`", known.join(", ")),
         };
-        let line = (1_u64..)
-            .zip(self.text.lines())
-            .find(|(_, line)| line.contains("survey:"));
+        self.refuse_header("survey", format!("no survey `{own}` ({advice})"))
+    }
+
+    /// The error for a line of the header that cannot be used, by its key (`topic`), and why not.
+    pub fn refuse_header(&self, key: &str, message: String) -> FilterError {
         let place = Place {
-            line: line.map_or(0, |(number, _)| number),
+            line: header::line_of(&self.text, key).unwrap_or(0),
             column: 0,
         };
-        let message = format!("no survey `{own}` ({advice})");
-        error(
-            &self.name,
-            &self.text,
-            place,
-            1,
-            FilterProblem::Header { message },
-        )
+        let problem = FilterProblem::Header { message };
+        error(&self.name, &self.text, place, 1, problem)
     }
 
     /// A column that only another survey has gets that said.

@@ -30,7 +30,14 @@ pub struct DecodeAndFilter {
     at_work: Option<Arc<AtWork>>,
     /// Where times are counted.
     counters: Option<Arc<Counters>>,
+    /// Batches so far.
+    turn: u64,
 }
+
+/// Of so many batches of a worker, one tells what each filter costs,
+const MEASURED_EVERY: u64 = 64;
+/// and these of the first: not the very first, which finds everything cold.
+const MEASURED_FIRST: std::ops::Range<u64> = 1..9;
 
 impl DecodeAndFilter {
     /// A worker that decodes for tables and filters.
@@ -66,6 +73,7 @@ impl DecodeAndFilter {
             tables,
             at_work: None,
             counters: None,
+            turn: 0,
         };
         worker.select();
         worker
@@ -118,10 +126,31 @@ impl DecodeAndFilter {
 
     /// Evaluates the filters over a decoded batch.
     pub fn filter(&self, decoded: &Decoded) -> Vec<Hit> {
+        self.judge_all(decoded, |alerts| {
+            self.filters.set().judge(&alerts.survey, &alerts.records)
+        })
+    }
+
+    /// The same, and each filter is told what it cost.
+    fn filter_measured(&self, decoded: &Decoded) -> Vec<Hit> {
+        let members = self.filters.members();
+        self.judge_all(decoded, |alerts| {
+            let rows = alerts.records.num_rows();
+            let took = |filter: usize, took| members[filter].cost.add(took, rows);
+            let set = self.filters.set();
+            set.judge_timed(&alerts.survey, &alerts.records, took)
+        })
+    }
+
+    fn judge_all(
+        &self,
+        decoded: &Decoded,
+        judge: impl Fn(&AlertBatch) -> pitt_query::Judgement,
+    ) -> Vec<Hit> {
         let mut hits = vec![];
         for (batch, alerts) in decoded.batches.iter().enumerate() {
             if alerts.schema.has_common_columns() {
-                let judgement = self.filters.set().judge(&alerts.survey, &alerts.records);
+                let judgement = judge(alerts);
                 let taken = |verdict: pitt_query::Verdict| Hit {
                     filter: verdict.filter,
                     batch,
@@ -164,7 +193,13 @@ impl Worker for DecodeAndFilter {
         let begin = Instant::now();
         let decoded = self.decode(packets);
         let filtering = Instant::now();
-        let hits = self.filter(&decoded);
+        let measured = self.turn % MEASURED_EVERY == MEASURED_FIRST.start
+            || MEASURED_FIRST.contains(&self.turn);
+        self.turn += 1;
+        let hits = match measured {
+            true => self.filter_measured(&decoded),
+            false => self.filter(&decoded),
+        };
         if let Some(counters) = &self.counters {
             counters.stage(Stage::Decode).add_between(begin, filtering);
             counters.stage(Stage::Filter).add_since(filtering);

@@ -1,6 +1,5 @@
 //! `pitt serve`
 
-use std::collections::BTreeMap;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -17,7 +16,7 @@ use crate::cli::{Global, Serve};
 use crate::config::Config;
 use crate::filters::FilterDesk;
 use crate::http::api::Api;
-use crate::http::registry::Catalogue;
+use crate::http::registry::{Catalogue, Topics};
 use crate::http::{Port, Site};
 use crate::screen;
 use crate::telemetry::Telemetry;
@@ -41,7 +40,7 @@ pub(super) fn run(global: &Global, args: &Serve) -> Result<ExitCode> {
         schemas: Arc::new(Catalogue::new(
             move || stored.schemas(),
             SchemaStore::new(),
-            BTreeMap::new(),
+            Topics::new,
         )),
         api: Api::new(telemetry.clone(), &config.settings)?,
     };

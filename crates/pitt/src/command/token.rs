@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::{Misused, settings};
 use crate::cli::{Global, TokenCreate, TokenList, TokenRevoke};
-use crate::http::auth::{Token, TokenFile};
+use crate::http::auth::{Token, TokenFile, is_taken};
 use crate::screen::{self, Align, Table, utc};
 use crate::source::now_us;
 
@@ -23,6 +23,12 @@ pub(super) fn create(global: &Global, args: &TokenCreate) -> Result<ExitCode> {
     if args.name.trim().is_empty() || args.name.len() > NAME || !args.name.chars().all(good) {
         bail!(Misused(format!(
             "NAME is {:?}, expected 1 to {NAME} letters, digits or signs",
+            args.name
+        )));
+    }
+    if is_taken(args.name.trim()) {
+        bail!(Misused(format!(
+            "NAME is {:?}, which is what the token of a run is called (choose another)",
             args.name
         )));
     }

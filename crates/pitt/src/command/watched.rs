@@ -1,6 +1,5 @@
 //! A run as others see it: its HTTP port, and what `pitt status` reads.
 
-use std::collections::BTreeMap;
 use std::io::IsTerminal;
 use std::sync::Arc;
 
@@ -9,11 +8,13 @@ use pitt_kafka::consume::{Healths, SourceHealth, Trouble};
 
 use crate::broker::Broker;
 use crate::config::{Config, OutputSettings};
+use crate::filters::FilterDesk;
 use crate::http::api::Api;
 use crate::http::live::{Beating, Live};
-use crate::http::registry::{Catalogue, Surveys};
+use crate::http::registry::{Catalogue, Surveys, Topics};
 use crate::http::{Port, Site};
 use crate::pipeline::Counters;
+use crate::publish::{Form, Routes};
 use crate::telemetry::{InputStatus, PartitionStatus, Reporter, Telemetry, TroubleStatus};
 
 /// What shows a run to others, from its first pass to its end.
@@ -49,11 +50,10 @@ impl Watched {
         let site = Site {
             telemetry: telemetry.clone(),
             api,
-            schemas: Arc::new(Catalogue::new(
-                stored,
-                broker.schemas().clone(),
-                avro_topics(&config.settings.output, broker),
-            )),
+            schemas: Arc::new(Catalogue::new(stored, broker.schemas().clone(), {
+                let (output, telemetry) = (config.settings.output.clone(), telemetry.clone());
+                move || avro_topics(&output, &telemetry.filter_desk())
+            })),
         };
         let chosen = !config.is_default("http.listen");
         let port = Port::open(&config.settings.http, chosen, site)?;
@@ -158,29 +158,32 @@ pub(super) fn invite(port: &Port) {
 }
 
 /// Topics that Avro is published to with the surveys' own schemas, and whose alerts turn up there.
-fn avro_topics(output: &OutputSettings, broker: &Broker) -> BTreeMap<String, Surveys> {
-    let mut topics: BTreeMap<String, Surveys> = BTreeMap::new();
-    let roster = broker.filters().at_work().now();
-    let filters = roster.set().filters().iter();
-    for filter in filters.filter(|_| output.is_on()) {
-        let header = filter.header();
-        let stream = header.output.as_deref().unwrap_or(filter.name());
-        let format = header.format.as_deref().unwrap_or(&output.format);
-        if stream == "none" || format == "json" {
+fn avro_topics(output: &OutputSettings, filters: &FilterDesk) -> Topics {
+    let mut topics = Topics::new();
+    if !output.is_on() {
+        return topics;
+    }
+    let (routes, roster) = (Routes::new(output), filters.at_work().now());
+    for filter in roster.set().filters() {
+        // What has no topic is said where it would be published.
+        let Ok(Some(route)) = routes.route(filter) else {
+            continue;
+        };
+        if route.form == Form::Json {
             continue;
         }
-        let usual = || format!("{}{stream}", output.prefix);
-        let topic = header.topic.clone().unwrap_or_else(usual);
-        let more = match &header.survey {
+        let more = match &filter.header().survey {
             Some(survey) => Surveys::These(vec![survey.clone()]),
             None => Surveys::All,
         };
-        let all = topics
-            .remove(&topic)
-            .map_or(more.clone(), |known| known.with(more));
+        let topic = route.topic.to_string();
+        let all = match topics.remove(&topic) {
+            Some(known) => Surveys::with(known, more),
+            None => more,
+        };
         topics.insert(topic, all);
     }
-    if output.is_on() && output.relay == "raw" {
+    if output.relay == "raw" {
         for survey in ["ztf", "lsst"] {
             let topic = format!("{}alerts-{survey}", output.prefix);
             topics.insert(topic, Surveys::These(vec![survey.to_owned()]));

@@ -55,6 +55,43 @@ pub struct Entry {
     /// Whether it was removed: it is shown nowhere, but its texts and its matches stay.
     #[serde(default)]
     pub removed: bool,
+    /// Who made it, or made it anew after it was removed; in books of older programs, who made its first version.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owner: Option<String>,
+}
+
+/// Whether somebody may change what has this owner; `None` for what is the broker's own, as its files are.
+pub type MayChange<'a> = &'a dyn Fn(Option<&str>) -> bool;
+
+/// Whoever can write to the archive's folder may change everything in it.
+pub fn anybodys(_owner: Option<&str>) -> bool {
+    true
+}
+
+/// A change by somebody whose filter it is not.
+#[derive(Debug, thiserror::Error)]
+#[error("filter `{filter}` belongs to {}", owner.as_ref().map_or_else(|| "whoever runs the broker".to_owned(), |owner| format!("`{owner}`")))]
+pub struct NotYours {
+    /// The filter.
+    pub filter: String,
+    /// Whose it is.
+    pub owner: Option<String>,
+}
+
+impl NotYours {
+    pub(super) fn unless(
+        may: MayChange<'_>,
+        filter: &str,
+        owner: Option<&str>,
+    ) -> Result<(), Self> {
+        if may(owner) {
+            return Ok(());
+        }
+        Err(Self {
+            filter: filter.to_owned(),
+            owner: owner.map(str::to_owned),
+        })
+    }
 }
 
 /// One version of a filter.
@@ -172,13 +209,18 @@ impl Book {
     /// Keeps a text: a new version, or the one that has it already. Whether it is new.
     ///
     /// # Errors
-    /// The name cannot be, the text is no filter, or the book cannot be written.
-    pub fn keep(&self, draft: &Draft<'_>) -> Result<(String, bool)> {
+    /// The name cannot be, the text is no filter, the filter is somebody else's, or the book cannot be written.
+    pub fn keep(&self, draft: &Draft<'_>, may: MayChange<'_>) -> Result<(String, bool)> {
         let Draft { name, text, .. } = *draft;
         check_name(name)?;
         let made = version(&Filter::parse(name, text).map_err(Refused)?).to_string();
         self.change(|book, contents| {
             let entry = contents.filters.entry(name.to_owned()).or_default();
+            if entry.removed || entry.versions.is_empty() {
+                entry.owner = Some(draft.author.to_owned());
+            } else {
+                NotYours::unless(may, name, entry.owner())?;
+            }
             let known = entry.versions.iter().any(|note| note.version == made);
             let file = book.text_file(name, &made);
             if !known {
@@ -206,10 +248,15 @@ impl Book {
     /// Sets a version to work, the last active one or else the newest when none is named; gives it.
     ///
     /// # Errors
-    /// There is no such filter or version, or the book cannot be written.
-    pub fn activate(&self, name: &str, version: Option<&str>) -> Result<String> {
+    /// There is no such filter or version, it is somebody else's, or the book cannot be written.
+    pub fn activate(
+        &self,
+        name: &str,
+        version: Option<&str>,
+        may: MayChange<'_>,
+    ) -> Result<String> {
         self.change(|_, contents| {
-            let entry = contents.entry_mut(name)?;
+            let entry = contents.entry_mut(name, may)?;
             let newest = entry.versions.last().map(|note| note.version.clone());
             let wanted = version.map(str::to_owned).or_else(|| entry.active.clone());
             let wanted = wanted.or(newest).unwrap_or_default();
@@ -223,10 +270,10 @@ impl Book {
     /// Lets a filter rest.
     ///
     /// # Errors
-    /// There is no such filter, or the book cannot be written.
-    pub fn pause(&self, name: &str) -> Result<()> {
+    /// There is no such filter, it is somebody else's, or the book cannot be written.
+    pub fn pause(&self, name: &str, may: MayChange<'_>) -> Result<()> {
         self.change(|_, contents| {
-            contents.entry_mut(name)?.paused = true;
+            contents.entry_mut(name, may)?.paused = true;
             Ok(())
         })
     }
@@ -234,10 +281,10 @@ impl Book {
     /// Takes a filter away. Its texts and matches stay.
     ///
     /// # Errors
-    /// There is no such filter, or the book cannot be written.
-    pub fn remove(&self, name: &str) -> Result<()> {
+    /// There is no such filter, it is somebody else's, or the book cannot be written.
+    pub fn remove(&self, name: &str, may: MayChange<'_>) -> Result<()> {
         self.change(|_, contents| {
-            let entry = contents.entry_mut(name)?;
+            let entry = contents.entry_mut(name, may)?;
             (entry.removed, entry.active) = (true, None);
             Ok(())
         })
@@ -276,9 +323,11 @@ impl Contents {
         entry.ok_or_else(|| BookError::Unknown(name.to_owned()))
     }
 
-    fn entry_mut(&mut self, name: &str) -> Result<&mut Entry, BookError> {
+    fn entry_mut(&mut self, name: &str, may: MayChange<'_>) -> Result<&mut Entry> {
         let entry = self.filters.get_mut(name).filter(|entry| !entry.removed);
-        entry.ok_or_else(|| BookError::Unknown(name.to_owned()))
+        let entry = entry.ok_or_else(|| BookError::Unknown(name.to_owned()))?;
+        NotYours::unless(may, name, entry.owner())?;
+        Ok(entry)
     }
 }
 
@@ -297,6 +346,12 @@ impl Entry {
                 known: known.join(", "),
             }
         })
+    }
+
+    /// Whose it is.
+    pub fn owner(&self) -> Option<&str> {
+        let first = self.versions.first().map(|note| note.author.as_str());
+        self.owner.as_deref().or(first)
     }
 
     /// The version that is at work, if it is to be.
@@ -345,24 +400,48 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let book = Book::of(folder.path());
         assert_eq!(book.read().unwrap(), Contents::default());
-        let (first, new) = book.keep(&draft("psf_flux > 1", false)).unwrap();
+        let keep = |text, activate| book.keep(&draft(text, activate), &anybodys).unwrap();
+        let (first, new) = keep("psf_flux > 1", false);
         assert!(new && book.read().unwrap().filters["bright"].working().is_none());
-        let (second, _) = book.keep(&draft("psf_flux > 2", true)).unwrap();
-        assert_eq!(
-            book.keep(&draft("psf_flux > 1", false)).unwrap(),
-            (first.clone(), false)
-        );
+        let (second, _) = keep("psf_flux > 2", true);
+        assert_eq!(keep("psf_flux > 1", false), (first.clone(), false));
         let entry = book.read().unwrap().filters["bright"].clone();
         assert_eq!((entry.versions.len(), entry.working()), (2, Some(&*second)));
         assert_eq!(book.text("bright", &first).unwrap(), "psf_flux > 1");
-        assert_eq!(book.activate("bright", Some(&first)).unwrap(), first);
-        book.pause("bright").unwrap();
+        let activate = |version| book.activate("bright", version, &anybodys).unwrap();
+        assert_eq!(activate(Some(&*first)), first);
+        book.pause("bright", &anybodys).unwrap();
         assert_eq!(book.read().unwrap().filters["bright"].working(), None);
-        assert_eq!(book.activate("bright", None).unwrap(), first);
-        book.remove("bright").unwrap();
-        assert!(book.pause("bright").is_err());
-        book.keep(&draft("psf_flux > 2", true)).unwrap();
+        assert_eq!(activate(None), first);
+        book.remove("bright", &anybodys).unwrap();
+        assert!(book.pause("bright", &anybodys).is_err());
+        keep("psf_flux > 2", true);
         assert_eq!(book.read().unwrap().filters["bright"].versions.len(), 2);
+    }
+
+    #[test]
+    fn a_filter_belongs_to_whoever_made_it_until_it_is_removed() {
+        let folder = tempfile::tempdir().unwrap();
+        let book = Book::of(folder.path());
+        let by_ben = |owner: Option<&str>| owner == Some("ben");
+        book.keep(&draft("psf_flux > 1", true), &by_ben).unwrap();
+        let taken = Draft {
+            author: "ben",
+            ..draft("psf_flux > 2", true)
+        };
+        let refused = book.keep(&taken, &by_ben).unwrap_err();
+        assert_eq!(refused.to_string(), "filter `bright` belongs to `ann`");
+        for refused in [
+            book.pause("bright", &by_ben),
+            book.remove("bright", &by_ben),
+            book.activate("bright", None, &by_ben).map(drop),
+        ] {
+            assert!(refused.unwrap_err().is::<NotYours>());
+        }
+        assert_eq!(book.read().unwrap().change, 1, "nothing was changed");
+        book.remove("bright", &anybodys).unwrap();
+        book.keep(&taken, &by_ben).unwrap();
+        assert_eq!(book.read().unwrap().filters["bright"].owner(), Some("ben"));
     }
 
     #[test]
@@ -375,7 +454,7 @@ mod tests {
                 scope.spawn(move || {
                     for step in 0..10 {
                         let text = format!("psf_flux > {thread}{step}.0");
-                        book.keep(&draft(&text, true)).unwrap();
+                        book.keep(&draft(&text, true), &anybodys).unwrap();
                     }
                 });
             }

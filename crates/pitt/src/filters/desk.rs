@@ -9,9 +9,9 @@ use anyhow::{Result, bail};
 use pitt_alert::SchemaStore;
 use pitt_query::{Catalogs, Filter, FilterError, Surveys};
 
-use super::book::{Book, Contents, Draft, Entry, mark};
+use super::book::{Book, Contents, Draft, Entry, MayChange, NotYours, mark};
 use super::roster::{AtWork, Member, Roster};
-use super::{Refused, known_surveys, version};
+use super::{Refused, check, known_surveys, version};
 use crate::broker::{DecodeAndFilter, OffList, SwitchedOff};
 use crate::catalogs;
 use crate::pipeline::{Stop, Worker};
@@ -50,6 +50,10 @@ pub struct Known {
     pub origin: FilterOrigin,
     /// What it is doing.
     pub state: FilterState,
+    /// Who made it; of a file's, whom its header names.
+    pub owner: Option<String>,
+    /// Time that an alert takes it in this run `[us]`; `None` where it was not measured.
+    pub cost_us: Option<f64>,
     /// The version at work or, if none is, the one that would be.
     pub version: String,
     /// Versions, oldest first: version, time `[us UTC]`, author.
@@ -100,7 +104,7 @@ impl FilterDesk {
         let surveys = known_surveys()?;
         let catalogs = catalogs::load(archive)?;
         for filter in &files {
-            filter.check(&surveys, &catalogs).map_err(Refused)?;
+            check(filter, &surveys, &catalogs).map_err(Refused)?;
         }
         let nobody = Roster::compile(vec![], &[], &surveys, &catalogs).map_err(Refused)?;
         let desk = Self {
@@ -156,7 +160,7 @@ impl FilterDesk {
     pub fn check(&self, name: &str, text: &str) -> Result<Result<Filter, FilterError>> {
         let catalogs = self.catalogs()?;
         let checked = Filter::parse(name, text)
-            .and_then(|filter| filter.check(&self.surveys, &catalogs).map(|()| filter));
+            .and_then(|filter| check(&filter, &self.surveys, &catalogs).map(|()| filter));
         Ok(checked)
     }
 
@@ -168,11 +172,11 @@ impl FilterDesk {
     /// Keeps a text and, if it is to, sets it to work: its version, and whether that is new.
     ///
     /// # Errors
-    /// The filter is a file's, the text is refused, or the book cannot be written.
-    pub fn keep(&self, draft: &Draft<'_>) -> Result<(String, bool)> {
+    /// The filter is a file's or somebody else's, the text is refused, or the book cannot be written.
+    pub fn keep(&self, draft: &Draft<'_>, may: MayChange<'_>) -> Result<(String, bool)> {
         self.check_ours(draft.name)?;
         self.check(draft.name, draft.text)?.map_err(Refused)?;
-        let kept = self.book.keep(draft)?;
+        let kept = self.book.keep(draft, may)?;
         if draft.activate {
             self.off.forget(draft.name, Some(&kept.0))?;
             self.bring_again(draft.name)?;
@@ -183,9 +187,10 @@ impl FilterDesk {
     /// Sets a version to work, also one that failed.
     ///
     /// # Errors
-    /// There is no such filter or version, or it does not fit any more, or the book cannot be written.
-    pub fn activate(&self, name: &str, version: Option<&str>) -> Result<()> {
+    /// There is no such filter or version, it does not fit any more or is somebody else's, or the book cannot be written.
+    pub fn activate(&self, name: &str, version: Option<&str>, may: MayChange<'_>) -> Result<()> {
         if self.is_file(name) {
+            NotYours::unless(may, name, None)?;
             if version.is_some() || !self.off.forget(name, None)? {
                 self.check_ours(name)?;
             }
@@ -193,6 +198,7 @@ impl FilterDesk {
         }
         let contents = self.book.read()?;
         let entry = contents.entry(name)?;
+        NotYours::unless(may, name, entry.owner())?;
         if let Some(version) = version {
             entry.note(name, version)?;
         }
@@ -203,7 +209,7 @@ impl FilterDesk {
             .unwrap_or_default();
         let text = self.book.text(name, wanted)?;
         self.check(name, &text)?.map_err(Refused)?;
-        let version = self.book.activate(name, version)?;
+        let version = self.book.activate(name, version, may)?;
         self.off.forget(name, Some(&version))?;
         self.bring_again(name)
     }
@@ -211,20 +217,20 @@ impl FilterDesk {
     /// Lets a filter rest.
     ///
     /// # Errors
-    /// There is none of that name in the book, or it cannot be written.
-    pub fn pause(&self, name: &str) -> Result<()> {
+    /// There is none of that name in the book, it is somebody else's, or the book cannot be written.
+    pub fn pause(&self, name: &str, may: MayChange<'_>) -> Result<()> {
         self.check_ours(name)?;
-        self.book.pause(name)?;
+        self.book.pause(name, may)?;
         self.refresh()
     }
 
     /// Takes a filter away.
     ///
     /// # Errors
-    /// There is none of that name in the book, or it cannot be written.
-    pub fn remove(&self, name: &str) -> Result<()> {
+    /// There is none of that name in the book, it is somebody else's, or the book cannot be written.
+    pub fn remove(&self, name: &str, may: MayChange<'_>) -> Result<()> {
         self.check_ours(name)?;
-        self.book.remove(name)?;
+        self.book.remove(name, may)?;
         self.refresh()
     }
 
@@ -301,7 +307,7 @@ impl FilterDesk {
                     bail!("a file of the folder of filters has the same name (rename one)");
                 }
                 let filter = self.book.filter(name, version)?;
-                filter.check(&self.surveys, catalogs).map_err(Refused)?;
+                check(&filter, &self.surveys, catalogs).map_err(Refused)?;
                 Ok(filter)
             };
             match fits() {
@@ -340,6 +346,8 @@ impl FilterDesk {
             name: filter.name().to_owned(),
             origin: FilterOrigin::File,
             state: state_in(&roster, filter.name()).unwrap_or(FilterState::Active),
+            owner: filter.header().owner.clone(),
+            cost_us: member_of(&roster, filter.name()).and_then(|m| m.cost.us()),
             version: version(filter).to_string(),
             versions: vec![],
             filter: Some(filter.clone()),
@@ -376,6 +384,8 @@ impl FilterDesk {
             name: name.to_owned(),
             origin: FilterOrigin::Book,
             state,
+            owner: entry.owner().map(str::to_owned),
+            cost_us: member_of(roster, name).and_then(|member| member.cost.us()),
             versions: notes
                 .map(|note| (note.version.clone(), note.created_us, note.author.clone()))
                 .collect(),
@@ -411,11 +421,12 @@ fn is_of(off: &SwitchedOff, name: &str, version: &str) -> bool {
     off.filter == name && off.version == version
 }
 
+fn member_of<'a>(roster: &'a Roster, name: &str) -> Option<&'a Arc<Member>> {
+    roster.members().iter().find(|member| &*member.name == name)
+}
+
 fn state_in(roster: &Roster, name: &str) -> Option<FilterState> {
-    let member = roster
-        .members()
-        .iter()
-        .find(|member| &*member.name == name)?;
+    let member = member_of(roster, name)?;
     Some(match member.off() {
         Some(off) => FilterState::Off(off.reason.clone()),
         None => FilterState::Active,

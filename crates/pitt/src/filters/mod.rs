@@ -9,12 +9,15 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
 use pitt_alert::{Decoder, Packet, SchemaStore, Selection};
-use pitt_query::{Filter, FilterError, Surveys};
+use pitt_kafka::publish::check_topic;
+use pitt_query::{Catalogs, Filter, FilterError, Surveys};
 use pitt_simulate::{SimulationConfig, Simulator};
 
-pub use book::{Book, BookError, Contents, Draft, Entry, VersionNote, check_name};
+pub use book::{
+    Book, BookError, Contents, Draft, Entry, MayChange, NotYours, VersionNote, anybodys, check_name,
+};
 pub use desk::{FilterDesk, FilterOrigin, FilterState, FromFile, Known};
-pub use roster::{AtWork, Member, Roster};
+pub use roster::{AtWork, Cost, Member, Roster};
 
 /// A filter refused, shown with the line and a mark under the place.
 #[derive(Debug)]
@@ -27,6 +30,22 @@ impl std::fmt::Display for Refused {
 }
 
 impl std::error::Error for Refused {}
+
+/// Holds a filter against schemas and catalogs, and the names of its topic and stream against what Kafka takes.
+///
+/// # Errors
+/// It does not fit, and where.
+pub fn check(filter: &Filter, surveys: &Surveys, catalogs: &Catalogs) -> Result<(), FilterError> {
+    filter.check(surveys, catalogs)?;
+    let header = filter.header();
+    for (key, name) in [("topic", &header.topic), ("output", &header.output)] {
+        let named = name.as_deref().map(check_topic);
+        if let Some(Err(error)) = named {
+            return Err(filter.refuse_header(key, error.to_string()));
+        }
+    }
+    Ok(())
+}
 
 /// The version of a filter: eight hexadecimal digits that change with its text.
 pub fn version(filter: &Filter) -> Arc<str> {

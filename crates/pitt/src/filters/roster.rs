@@ -1,7 +1,9 @@
 //! The filters at work, and changing them between two batches.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
+use std::time::Duration;
 
 use pitt_alert::Packet;
 use pitt_query::{Catalogs, Disabled, Filter, FilterError, FilterSet, Surveys};
@@ -16,7 +18,35 @@ pub struct Member {
     pub name: Arc<str>,
     /// Its version.
     pub version: Arc<str>,
+    /// What it costs.
+    pub cost: Cost,
     off: OnceLock<Disabled>,
+}
+
+/// Time that alerts take a filter, summed over the batches on which it was measured.
+///
+/// What several filters ask is computed once in a batch and counts for the first of them, by name: the sum of all costs is
+/// what the filters take together. A trial says what a filter takes by itself.
+#[derive(Debug, Default)]
+pub struct Cost {
+    ns: AtomicU64,
+    alerts: AtomicU64,
+}
+
+impl Cost {
+    /// Adds a batch.
+    pub fn add(&self, took: Duration, alerts: usize) {
+        let ns = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);
+        self.ns.fetch_add(ns, Ordering::Relaxed);
+        self.alerts.fetch_add(alerts as u64, Ordering::Relaxed);
+    }
+
+    /// Time of one alert `[us]`; `None` before any was measured.
+    pub fn us(&self) -> Option<f64> {
+        let alerts = self.alerts.load(Ordering::Relaxed);
+        let ns = self.ns.load(Ordering::Relaxed);
+        (alerts > 0).then(|| ns as f64 / 1e3 / alerts as f64)
+    }
 }
 
 impl Member {
@@ -25,6 +55,7 @@ impl Member {
         Self {
             name: filter.name().into(),
             version: version(filter),
+            cost: Cost::default(),
             off: OnceLock::new(),
         }
     }

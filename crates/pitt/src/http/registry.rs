@@ -11,7 +11,7 @@
 //! a later version of the survey's schema is a larger number. `latest` is the largest.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use axum::Router;
 use axum::extract::{Path, RawQuery, State};
@@ -40,6 +40,8 @@ impl Surveys {
         match (self, more) {
             (Self::These(mut names), Self::These(more)) => {
                 names.extend(more);
+                names.sort();
+                names.dedup();
                 Self::These(names)
             }
             _ => Self::All,
@@ -54,12 +56,18 @@ impl Surveys {
     }
 }
 
+/// Topics, and whose schemas turn up in each.
+pub type Topics = BTreeMap<String, Surveys>;
+
 /// The schemas at hand and the topics they turn up in.
 pub struct Catalogue {
     stored: Box<dyn Fn() -> Vec<StoredSchema> + Send + Sync>,
     /// What was at hand before any packet came: built in, from folders, from another registry.
     at_hand: SchemaStore,
-    topics: BTreeMap<String, Surveys>,
+    /// Topics of the filters at work and of the whole stream, asked each time.
+    now: Box<dyn Fn() -> Topics + Send + Sync>,
+    /// Topics so far: what a filter that rests has published is still there.
+    topics: Mutex<Topics>,
     /// Schemas of the archive, parsed.
     parsed: SchemaStore,
     /// Ids that two schemas lay claim to, so that it is said once.
@@ -67,16 +75,17 @@ pub struct Catalogue {
 }
 
 impl Catalogue {
-    /// The schemas that packets came with (`stored`, asked each time) and those at hand, under topics.
+    /// The schemas that packets came with (`stored`) and those at hand, under topics; `stored` and `topics` are asked each time.
     pub fn new(
         stored: impl Fn() -> Vec<StoredSchema> + Send + Sync + 'static,
         at_hand: SchemaStore,
-        topics: BTreeMap<String, Surveys>,
+        topics: impl Fn() -> Topics + Send + Sync + 'static,
     ) -> Self {
         Self {
             stored: Box::new(stored),
             at_hand,
-            topics,
+            now: Box::new(topics),
+            topics: Mutex::default(),
             parsed: SchemaStore::new(),
             doubtful: Mutex::default(),
         }
@@ -114,12 +123,27 @@ impl Catalogue {
         }
     }
 
+    /// Topics so far, with those that have come since.
+    fn topics(&self) -> MutexGuard<'_, Topics> {
+        let now = (self.now)();
+        let mut topics = self.topics.lock().unwrap_or_else(PoisonError::into_inner);
+        for (topic, surveys) in now {
+            let all = match topics.remove(&topic) {
+                Some(known) => known.with(surveys),
+                None => surveys,
+            };
+            topics.insert(topic, all);
+        }
+        topics
+    }
+
     /// Ids and schemas of each subject that has any.
     fn subjects(&self) -> BTreeMap<String, BTreeMap<u32, Arc<WriterSchema>>> {
         let mut subjects: BTreeMap<String, BTreeMap<u32, Arc<WriterSchema>>> = BTreeMap::new();
+        let topics = self.topics();
         for (id, schema) in self.by_id() {
             let survey = schema.survey().to_string();
-            let of_topics = self.topics.iter();
+            let of_topics = topics.iter();
             let topics = of_topics.filter(|(_, surveys)| surveys.has(&survey));
             let topics: Vec<&String> = topics.map(|(topic, _)| topic).chain([&survey]).collect();
             for topic in topics {
@@ -359,4 +383,32 @@ async fn version_text(
         Ok(plain(&one_version(catalogue, &name, &version)?.1))
     })
     .await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_topic_that_comes_later_is_a_subject_and_stays_one() {
+        let json = r#"{"type":"record","name":"alert","namespace":"ztf","version":"3.3","fields":[{"name":"a","type":"long"}]}"#;
+        let stored = StoredSchema {
+            fingerprint: "0".into(),
+            wire_id: None,
+            json: json.into(),
+        };
+        let now = Arc::new(Mutex::new(Topics::new()));
+        let asked = now.clone();
+        let topics = move || asked.lock().unwrap().clone();
+        let catalogue = Catalogue::new(move || vec![stored.clone()], SchemaStore::new(), topics);
+        let subjects = || catalogue.subjects().into_keys().collect::<Vec<_>>();
+        assert_eq!(subjects(), ["ztf-value"]);
+        let own = Surveys::These(vec!["ztf".into()]);
+        now.lock().unwrap().insert("pitt-later".into(), own);
+        let others = Surveys::These(vec!["lsst".into()]);
+        now.lock().unwrap().insert("pitt-lsst".into(), others);
+        assert_eq!(subjects(), ["pitt-later-value", "ztf-value"]);
+        now.lock().unwrap().clear();
+        assert_eq!(subjects(), ["pitt-later-value", "ztf-value"], "it rests");
+    }
 }

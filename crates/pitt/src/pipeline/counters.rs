@@ -1,14 +1,13 @@
 //! What a run has done so far, for the live table and the summary.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use pitt_alert::{Reason, Rejected};
 
 use super::latency::Latency;
 use crate::publish::Health;
-use crate::source::now_us;
 
 /// One number that threads add to.
 #[derive(Debug, Default)]
@@ -118,8 +117,6 @@ pub struct FilterCounts {
     pub matches: Counter,
     /// Matches that the output has acknowledged.
     pub delivered: Counter,
-    /// When the last match came, microseconds UTC since 1970; 0 before the first.
-    pub last_us: AtomicI64,
 }
 
 impl Counters {
@@ -163,9 +160,7 @@ impl Counters {
     /// Adds matches of one filter.
     pub fn add_matches(&self, filter: &str, count: u64) {
         if count > 0 {
-            let counts = self.of_filter(filter);
-            counts.matches.add(count);
-            counts.last_us.fetch_max(now_us(), Ordering::Relaxed);
+            self.of_filter(filter).matches.add(count);
         }
     }
 

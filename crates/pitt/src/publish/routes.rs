@@ -93,7 +93,11 @@ impl Routes {
             .unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn route(&self, filter: &Filter) -> Result<Option<Route>> {
+    /// Where matches of a filter go by its header and the settings.
+    ///
+    /// # Errors
+    /// The topic has a name that Kafka would not take.
+    pub fn route(&self, filter: &Filter) -> Result<Option<Route>> {
         let header = filter.header();
         let stream = header.output.as_deref().unwrap_or(filter.name());
         if header.output.as_deref() == Some("none") && header.topic.is_none() {

@@ -255,7 +255,7 @@ fn the_token_of_a_run_is_for_this_machine_and_this_run() {
     let line = bearer(text);
     assert_eq!(
         me(&port, &[&line])["scopes"],
-        serde_json::json!(["read", "write"])
+        serde_json::json!(["read", "write", "admin"])
     );
     assert!(![401, 403].contains(&status(&port, WRITE, &[&line])));
     assert_eq!(status(&other, WRITE, &[&line]), 401, "another run's");

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use pitt::broker::Broker;
 use pitt::config::{Config, HttpSettings, Settings};
-use pitt::filters::{Draft, FilterDesk, FilterState};
+use pitt::filters::{Draft, FilterDesk, FilterState, anybodys};
 use pitt::http::api::Api;
 use pitt::http::live::Beating;
 use pitt::http::registry::Catalogue;
@@ -24,9 +24,9 @@ use pitt_query::Filter;
 use pitt_simulate::{SimSurvey, SimulationConfig, Simulator};
 
 /// Longest wait for anything here: only a test that fails takes so long.
-const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
-fn settings(folder: &Path) -> Settings {
+pub(crate) fn settings(folder: &Path) -> Settings {
     let archive = folder.join("archive").to_string_lossy().into_owned();
     let flags = vec![
         ("archive", archive.into()),
@@ -37,7 +37,7 @@ fn settings(folder: &Path) -> Settings {
     Config::load(None, |_| None, flags).unwrap().settings
 }
 
-fn packets(alerts: u32) -> Vec<Packet> {
+pub(crate) fn packets(alerts: u32) -> Vec<Packet> {
     let config = SimulationConfig {
         visits_per_night: 5,
         alerts_per_visit: alerts / 5,
@@ -58,11 +58,11 @@ fn packets(alerts: u32) -> Vec<Packet> {
     sent.enumerate().map(packet).collect()
 }
 
-fn file(name: &str, text: &str) -> Filter {
+pub(crate) fn file(name: &str, text: &str) -> Filter {
     Filter::parse(name, text).unwrap()
 }
 
-fn keep(desk: &FilterDesk, text: &str) {
+pub(crate) fn keep(desk: &FilterDesk, text: &str) {
     let draft = Draft {
         name: "swapped",
         text,
@@ -70,11 +70,11 @@ fn keep(desk: &FilterDesk, text: &str) {
         note: None,
         activate: true,
     };
-    desk.keep(&draft).unwrap();
+    desk.keep(&draft, &anybodys).unwrap();
 }
 
 /// Sends packets from where the archive stands, calling `between` before each.
-fn run(
+pub(crate) fn run(
     broker: Broker,
     packets: &[Packet],
     counters: &Arc<Counters>,
@@ -96,7 +96,7 @@ fn run(
 }
 
 /// Every match of the archive: number, filter, version, alert.
-fn log(archive: &Archive) -> Vec<(u64, String, String, i64)> {
+pub(crate) fn log(archive: &Archive) -> Vec<(u64, String, String, i64)> {
     let all = archive.matches_after(0, 0, 1_000_000).unwrap();
     let one = |m: pitt_archive::LoggedMatch| {
         (
@@ -185,7 +185,7 @@ fn a_filter_added_while_it_runs_that_fails_stays_off_until_it_is_switched_on_or_
             keep(&desk, "alert_id > 0");
         }
         if at == 500 {
-            desk.pause("swapped").unwrap();
+            desk.pause("swapped", &anybodys).unwrap();
         }
     });
     let taken = counters.of_filter("swapped").matches.get() - before;
@@ -234,25 +234,21 @@ fn the_terminal_changes_the_filters_of_a_broker_that_runs() {
     assert!(here(&["list"]).contains("active"));
 }
 
-struct Stage {
-    port: Port,
-    api: Api,
+pub(crate) struct Stage {
+    pub(crate) port: Port,
+    pub(crate) api: Api,
     _beating: Beating,
 }
 
 /// A port over a broker that has not run yet.
-fn stage(settings: &Settings, broker: &mut Broker, counters: &Arc<Counters>) -> Stage {
+pub(crate) fn stage(settings: &Settings, broker: &mut Broker, counters: &Arc<Counters>) -> Stage {
     let telemetry = Arc::new(Telemetry::new(broker.archive(), broker.filters(), counters));
     let api = Api::new(telemetry.clone(), settings).unwrap();
     let beating = Beating::start(&api.live, &telemetry).unwrap();
     api.live.join(broker).unwrap();
     let site = Site {
         telemetry,
-        schemas: Arc::new(Catalogue::new(
-            Vec::new,
-            SchemaStore::new(),
-            BTreeMap::new(),
-        )),
+        schemas: Arc::new(Catalogue::new(Vec::new, SchemaStore::new(), BTreeMap::new)),
         api: api.clone(),
     };
     let http = HttpSettings {
@@ -268,7 +264,7 @@ fn stage(settings: &Settings, broker: &mut Broker, counters: &Arc<Counters>) -> 
 }
 
 /// Ids and data of so many events.
-fn events(
+pub(crate) fn events(
     at: SocketAddr,
     path: &str,
     last: Option<&str>,

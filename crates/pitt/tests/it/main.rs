@@ -5,14 +5,18 @@
     reason = "a test says what it expects by unwrapping"
 )]
 
+mod asked;
 mod download;
 mod failing;
+mod figures;
+mod fresh;
 mod guarded;
 mod help;
 mod hostile;
 mod interrupted;
 mod journey;
 mod kafka;
+mod killed;
 mod live;
 #[path = "../../../pitt-nights/tests/it/server.rs"]
 mod nights_server;
@@ -21,11 +25,14 @@ mod port;
 mod publish;
 mod quarantine;
 mod restored;
+mod readers;
+mod serve;
 mod settings;
 mod status;
 mod stream;
 mod tls;
 mod verdicts;
+mod writing;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -51,6 +58,13 @@ fn good(folder: &Path, args: &[&str]) -> String {
 /// The same as JSON.
 fn json(folder: &Path, args: &[&str]) -> serde_json::Value {
     serde_json::from_str(&good(folder, args)).unwrap()
+}
+
+/// Rows of a query over an archive.
+fn rows(folder: &Path, archive: &str, sql: &str) -> Vec<serde_json::Value> {
+    let told = good(folder, &["query", sql, "--json", "--archive", archive]);
+    let row = |line: &str| serde_json::from_str(line).unwrap();
+    told.lines().map(row).collect()
 }
 
 /// Exit code and standard error of a run that must not end well.

@@ -63,7 +63,9 @@ pub(crate) fn open_as(folder: &std::path::Path, settings: HttpSettings) -> Port 
     let site = Site {
         api: Api::new(telemetry.clone(), &usual).unwrap(),
         telemetry,
-        schemas: Arc::new(Catalogue::new(schemas, SchemaStore::new(), topics)),
+        schemas: Arc::new(Catalogue::new(schemas, SchemaStore::new(), move || {
+            topics.clone()
+        })),
     };
     let settings = HttpSettings {
         listen: "127.0.0.1:0".into(),
@@ -101,7 +103,7 @@ pub(crate) fn get(address: SocketAddr, path: &str) -> (u16, String) {
     (status, body.to_owned())
 }
 
-fn get_json(address: SocketAddr, path: &str) -> serde_json::Value {
+pub(crate) fn get_json(address: SocketAddr, path: &str) -> serde_json::Value {
     let (status, body) = get(address, path);
     assert_eq!(status, 200, "{path}: {body}");
     serde_json::from_str(&body).unwrap()

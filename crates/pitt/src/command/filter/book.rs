@@ -10,7 +10,7 @@ use serde_json::json;
 use super::super::settings;
 use crate::broker;
 use crate::cli::{FilterAdd, FilterList, FilterName, FilterPause, FilterVersions, Global};
-use crate::filters::{Draft, FilterDesk, FilterOrigin, FilterState};
+use crate::filters::{Draft, FilterDesk, FilterOrigin, FilterState, anybodys};
 use crate::screen::{self, Align, Table};
 
 /// The filters as a broker would have them, and the folder of the archive.
@@ -75,7 +75,7 @@ pub(in super::super) fn add(global: &Global, args: &FilterAdd) -> Result<ExitCod
         note: args.note.as_deref(),
         activate: !args.draft,
     };
-    let (version, new) = desk(global)?.keep(&draft)?;
+    let (version, new) = desk(global)?.keep(&draft, &anybodys)?;
     let (what, works) = (
         if new { "new" } else { "known" },
         if args.draft { "kept" } else { "at work" },
@@ -89,14 +89,14 @@ pub(in super::super) fn add(global: &Global, args: &FilterAdd) -> Result<ExitCod
 
 /// Lets a filter rest.
 pub(in super::super) fn pause(global: &Global, args: &FilterPause) -> Result<ExitCode> {
-    desk(global)?.pause(&args.name)?;
+    desk(global)?.pause(&args.name, &anybodys)?;
     screen::print(&format!("{} rests\n", args.name))?;
     Ok(ExitCode::SUCCESS)
 }
 
 /// Sets a filter to work again.
 pub(in super::super) fn resume(global: &Global, args: &FilterName) -> Result<ExitCode> {
-    desk(global)?.activate(&args.name, args.version.as_deref())?;
+    desk(global)?.activate(&args.name, args.version.as_deref(), &anybodys)?;
     screen::print(&format!("{} is at work\n", args.name))?;
     Ok(ExitCode::SUCCESS)
 }

@@ -27,9 +27,7 @@ pub(super) fn check(global: &Global, args: &FilterCheck) -> Result<ExitCode> {
     let (mut good, mut report) = (true, vec![]);
     for file in filters::files(&args.files)? {
         let checked = filters::load(&file).and_then(|filter| {
-            Ok(filter
-                .check(&surveys, &catalogs)
-                .map_err(filters::Refused)?)
+            Ok(filters::check(&filter, &surveys, &catalogs).map_err(filters::Refused)?)
         });
         good &= checked.is_ok();
         let error = checked.err().map(|error| told(&error));

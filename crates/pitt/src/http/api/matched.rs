@@ -1,5 +1,7 @@
 //! Rows of `matches`: which filters took an alert, what of an object, what on a night.
 
+use std::collections::HashSet;
+
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Float64Type, Int64Type};
 use arrow_array::{Array, RecordBatch};
@@ -10,6 +12,7 @@ use utoipa::ToSchema;
 use super::Api;
 use super::problem::Problem;
 use super::shelf::Bounds;
+use crate::http::live::row::MatchEntry;
 
 /// That a filter took an alert.
 #[derive(Clone, Debug, PartialEq)]
@@ -28,6 +31,27 @@ pub struct Match {
     pub mjd_tai: f64,
     /// When it was matched, microseconds since 1970, UTC; `None` in archives of older versions.
     pub matched_us: Option<i64>,
+}
+
+impl Match {
+    /// What no two matches share.
+    fn key(&self) -> (i64, &str, &str, &str) {
+        (self.alert_id, &self.filter, &self.version, &self.survey)
+    }
+}
+
+impl From<&MatchEntry> for Match {
+    fn from(entry: &MatchEntry) -> Self {
+        Self {
+            filter: entry.filter.to_string(),
+            version: entry.version.to_string(),
+            survey: entry.alert.survey.to_string(),
+            alert_id: entry.alert.alert_id,
+            object_id: entry.alert.object_id.clone(),
+            mjd_tai: entry.alert.mjd_tai.unwrap_or(f64::NAN),
+            matched_us: Some(entry.matched_us),
+        }
+    }
 }
 
 /// A filter that took an alert.
@@ -62,7 +86,8 @@ const COLUMNS: [&str; 7] = [
 ];
 
 impl Api {
-    /// The matches that `wanted` takes, of the files that `may_hold` does not rule out, in order of commit.
+    /// The matches that `wanted` takes, of the files that `may_hold` does not rule out, in order of commit; then those that are
+    /// not committed yet.
     ///
     /// # Errors
     /// The archive cannot be read.
@@ -72,6 +97,8 @@ impl Api {
         may_hold: impl Fn(&Bounds) -> bool,
         mut wanted: impl FnMut(&str, &str, i64, Option<&str>) -> bool,
     ) -> Result<Vec<Match>, Problem> {
+        // Memory first: what is committed meanwhile comes from both, and counts once.
+        let fresh = self.live.feed.uncommitted();
         let mut found = vec![];
         for (file, _) in self.shelf.files(archive, tables::MATCHES, may_hold)? {
             // Files of older versions do not say when.
@@ -82,6 +109,11 @@ impl Api {
             rows.iter()
                 .for_each(|rows| take(rows, &mut wanted, &mut found));
         }
+        let mut fresh: Vec<Match> = fresh.iter().map(|entry| Match::from(&**entry)).collect();
+        fresh.retain(|m| wanted(&m.filter, &m.survey, m.alert_id, m.object_id.as_deref()));
+        let known: HashSet<_> = found.iter().map(Match::key).collect();
+        fresh.retain(|new| !known.contains(&new.key()));
+        found.extend(fresh);
         Ok(found)
     }
 }

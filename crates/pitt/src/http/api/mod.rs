@@ -19,6 +19,7 @@ pub mod alerts;
 pub mod answer;
 pub mod columns;
 pub mod compat;
+pub mod cones;
 pub mod counted;
 pub mod cursor;
 pub mod cutouts;
@@ -42,6 +43,7 @@ pub mod sift;
 pub mod sql;
 pub mod stock;
 pub mod table;
+mod typed;
 pub mod votable;
 
 use std::io;
@@ -125,16 +127,17 @@ fn v1() -> OpenApiRouter<Api> {
         .routes(routes!(alert::alert))
         .routes(routes!(alert::packet))
         .routes(routes!(cutouts::of_alert))
-        .routes(routes!(objects::conesearch))
+        .routes(routes!(cones::conesearch))
         .routes(routes!(objects::object))
         .routes(routes!(objects::lightcurve))
         .routes(routes!(objects::object_alerts))
         .routes(routes!(objects::object_matches))
-        .routes(routes!(objects::neighbours))
+        .routes(routes!(cones::neighbours))
         .routes(routes!(resolve::resolve))
         .routes(routes!(sql::sql))
         .routes(routes!(sql::tables))
         .routes(routes!(nights::nights))
+        .routes(routes!(nights::night))
         .routes(routes!(nights::sky))
         .routes(routes!(nights::ledger))
         .routes(routes!(holdings::statistics))

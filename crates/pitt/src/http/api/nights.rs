@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use axum::extract::{Path, State};
+use pitt_archive::{NightCounts, Tally};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
@@ -39,6 +40,20 @@ pub struct NightBody {
     surveys: BTreeMap<String, u64>,
 }
 
+impl NightBody {
+    fn of(night: Option<i32>, counts: &NightCounts) -> Self {
+        Self {
+            night,
+            received: counts.received,
+            stored: counts.stored,
+            duplicates: counts.duplicates,
+            quarantined: counts.quarantined,
+            matches: counts.matches,
+            surveys: counts.surveys.clone(),
+        }
+    }
+}
+
 /// Nights in the archive, newest first, with their counts
 #[utoipa::path(method(get, post), path = "/nights", tag = "archive", operation_id = "nights",
     responses((status = 200, description = "The nights.", body = NightsBody)))]
@@ -46,21 +61,57 @@ pub async fn nights(State(api): State<Api>) -> Answer {
     let nights = api.ask(Lane::Long, |api| {
         api.tally(|tally| {
             let nights = tally.nights.iter().rev();
-            let night = |(night, counts): (&Option<i32>, &pitt_archive::NightCounts)| NightBody {
-                night: *night,
-                received: counts.received,
-                stored: counts.stored,
-                duplicates: counts.duplicates,
-                quarantined: counts.quarantined,
-                matches: counts.matches,
-                surveys: counts.surveys.clone(),
-            };
+            let nights = nights.map(|(night, counts)| NightBody::of(*night, counts));
             NightsBody {
-                nights: nights.map(night).collect(),
+                nights: nights.collect(),
             }
         })
     });
     json(&nights.await?)
+}
+
+/// A night, and what each filter took of it.
+#[derive(Serialize, ToSchema)]
+pub struct NightDetail {
+    #[serde(flatten)]
+    counts: NightBody,
+    /// Matches by filter, through all its versions.
+    filters: BTreeMap<String, u64>,
+}
+
+/// One night with its counts, and what each filter took of it
+#[utoipa::path(method(get, post), path = "/nights/{night}", tag = "archive", operation_id = "night",
+    params(("night" = String, Path, description = "YYYYMMDD.", example = "20261122")),
+    responses((status = 200, description = "The night, committed.", body = NightDetail)))]
+pub async fn night(State(api): State<Api>, Path(night): Path<String>) -> Answer {
+    let number = night_number(&night)?;
+    api.look(move |api| {
+        let found = api.tally(|tally| detail(tally, number))?;
+        found.ok_or_else(|| {
+            let detail = format!("the archive has nothing of night {number}");
+            Problem::not_found("unknown_night", detail).hint("/api/v1/nights lists them")
+        })
+    })
+    .await
+}
+
+fn detail(tally: &Tally, night: i32) -> Option<NightDetail> {
+    let counts = tally.nights.get(&Some(night))?;
+    let taken = tally.filters.iter().filter_map(|(name, counts)| {
+        let matches = counts.nights.get(&Some(night))?;
+        Some((name.clone(), *matches))
+    });
+    Some(NightDetail {
+        counts: NightBody::of(Some(night), counts),
+        filters: taken.collect(),
+    })
+}
+
+fn night_number(night: &str) -> Result<i32, Problem> {
+    night.parse().map_err(|_| {
+        let detail = format!("night `{}` is no date YYYYMMDD", shown(night));
+        Problem::bad_parameter("night", detail)
+    })
 }
 
 /// How finely, and of what.
@@ -108,10 +159,7 @@ pub async fn sky(
     Path(night): Path<String>,
     Params(query): Params<SkyQuery>,
 ) -> Answer {
-    let number = night.parse().map_err(|_| {
-        let detail = format!("night `{}` is no date YYYYMMDD", shown(&night));
-        Problem::bad_parameter("night", detail)
-    })?;
+    let number = night_number(&night)?;
     sky_of(api, Some(number), query.order, query.filter).await
 }
 

@@ -1,11 +1,11 @@
-//! Objects: what is known of one, its light curve, alerts, matches and neighbours.
+//! Objects: what is known of one, its light curve, alerts and matches.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arrow_array::{ArrayRef, Float64Array, Int64Array, StringArray};
 use axum::extract::{Path, State};
-use pitt_archive::{ConeHit, Point};
+use pitt_archive::Point;
 use pitt_sky::coords::Icrs;
 use pitt_sky::time::MjdTai;
 use serde::{Deserialize, Serialize};
@@ -20,7 +20,7 @@ use super::params::{Params, TableParams};
 use super::pool::Lane;
 use super::problem::{Problem, shown};
 use super::table::{Shape, Table, TableBody};
-use super::{Api, columns, cutouts, links, position};
+use super::{Api, columns, cutouts, links};
 use crate::stored::StoredAlert;
 
 /// An object whose alerts lie further apart than this moves `[arcsec]`.
@@ -181,7 +181,8 @@ impl Api {
     }
 }
 
-fn place(alert: &StoredAlert) -> Option<Icrs> {
+/// Where an alert is.
+pub(super) fn place(alert: &StoredAlert) -> Option<Icrs> {
     let (ra_deg, dec_deg) = (number(alert, "ra")?, number(alert, "dec")?);
     Some(Icrs { ra_deg, dec_deg })
 }
@@ -353,127 +354,6 @@ fn match_table(matches: &[Match]) -> Result<Table, Problem> {
                     .collect::<Float64Array>(),
             ),
             Arc::new(matches.iter().map(|m| m.matched_us).collect::<Int64Array>()),
-        ],
-    )?;
-    Ok(Table::new(schema, vec![batch]))
-}
-
-/// How far around.
-#[derive(Debug, Deserialize, IntoParams)]
-#[into_params(parameter_in = Query)]
-pub struct AroundQuery {
-    /// Radius `[arcsec]`; 60 when left out.
-    pub radius: Option<f64>,
-}
-
-/// Other objects around one
-#[utoipa::path(method(get, post), path = "/objects/{object_id}/neighbours", tag = "objects", operation_id = "neighbours",
-    params(("object_id" = String, Path, description = "The object.", example = "ZTF26aaaaaaa"), AroundQuery, Shape),
-    responses((status = 200, description = "Objects, nearest first, without the one itself.", body = TableBody)))]
-pub async fn neighbours(
-    State(api): State<Api>,
-    Path(id): Path<String>,
-    TableParams(around, shape): TableParams<AroundQuery>,
-) -> Answer {
-    let radius = position::radius(around.radius.unwrap_or(60.0))?;
-    api.table(Lane::Quick, ("neighbours", shape), move |api| {
-        let points = api.points(&id, None)?;
-        let newest = api.alert_of(&points[points.len() - 1])?;
-        let at = place(&newest).ok_or_else(|| {
-            Problem::not_found(
-                "no_position",
-                format!("object `{}` has no position", shown(&id)),
-            )
-        })?;
-        let hits: Vec<ConeHit> = api.stock.cone(at, radius)?;
-        let others: Vec<ConeHit> = hits.into_iter().filter(|hit| hit.object_id != id).collect();
-        cone_table(&others)
-    })
-    .await
-}
-
-/// A cone.
-#[derive(Debug, Deserialize, IntoParams)]
-#[into_params(parameter_in = Query)]
-pub struct ConeQuery {
-    /// Right ascension, degrees or sexagesimal hours, ICRS.
-    #[param(example = "155.125")]
-    pub ra: String,
-    /// Declination, degrees or sexagesimal.
-    #[param(example = "-4.085")]
-    pub dec: String,
-    /// Radius `[arcsec]`, up to 36,000.
-    #[param(example = 60.0)]
-    pub radius: f64,
-    /// Most objects, up to 100,000; 10,000 when left out.
-    #[param(minimum = 1, maximum = 100_000)]
-    pub limit: Option<u32>,
-}
-
-/// Objects around a position, nearest first
-#[utoipa::path(method(get, post), path = "/conesearch", tag = "objects", operation_id = "conesearch",
-    params(ConeQuery, Shape),
-    responses((status = 200, description = "The objects.", body = TableBody)))]
-pub async fn conesearch(
-    State(api): State<Api>,
-    TableParams(query, shape): TableParams<ConeQuery>,
-) -> Answer {
-    let center = position::center(&query.ra, &query.dec)?;
-    let radius = position::radius(query.radius)?;
-    let limit = alerts::limit(query.limit, 10_000, 100_000)?;
-    api.table(Lane::Quick, ("conesearch", shape), move |api| {
-        let mut hits = api.stock.cone(center, radius)?;
-        let truncated = hits.len() > limit;
-        hits.truncate(limit);
-        Ok(cone_table(&hits)?.cut(truncated))
-    })
-    .await
-}
-
-/// Objects in a cone as a table; the object is its main id.
-///
-/// # Errors
-/// A fault of ours.
-pub fn cone_table(hits: &[ConeHit]) -> Result<Table, Problem> {
-    let schema = columns::schema(&[
-        "object_id",
-        "survey",
-        "ra",
-        "dec",
-        "separation_arcsec",
-        "n_detections",
-        "last_mjd_tai",
-    ])?;
-    let schema = columns::with_ucd(&schema, "object_id", "meta.id;meta.main");
-    let real = |of: fn(&ConeHit) -> f64| -> ArrayRef {
-        Arc::new(
-            hits.iter()
-                .map(|hit| Some(of(hit)))
-                .collect::<Float64Array>(),
-        )
-    };
-    let batch = columns::batch(
-        &schema,
-        vec![
-            Arc::new(
-                hits.iter()
-                    .map(|hit| Some(hit.object_id.as_str()))
-                    .collect::<StringArray>(),
-            ),
-            Arc::new(
-                hits.iter()
-                    .map(|hit| Some(hit.survey.as_str()))
-                    .collect::<StringArray>(),
-            ),
-            real(|hit| hit.ra),
-            real(|hit| hit.dec),
-            real(|hit| hit.separation_arcsec),
-            Arc::new(
-                hits.iter()
-                    .map(|hit| Some(i64::from(hit.n_detections)))
-                    .collect::<Int64Array>(),
-            ),
-            real(|hit| hit.last_mjd_tai),
         ],
     )?;
     Ok(Table::new(schema, vec![batch]))

@@ -22,7 +22,7 @@ const NOTE_EVERY_US: i64 = 60_000_000;
 /// Longest wait for a verification, of which one is made at a time.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// The id of the token of this run.
-const SESSION: &str = "session";
+pub(super) const SESSION: &str = "session";
 /// Most verified texts remembered: one a token, as only good ones are.
 const KNOWN: usize = 4096;
 

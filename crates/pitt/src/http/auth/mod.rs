@@ -46,7 +46,7 @@ pub use token::{Scope, Standing, Token};
 use self::body::Bodies;
 use self::buckets::{Buckets, Left, Rate};
 use self::caller::Key;
-use self::keeper::{Finding, Keeper};
+use self::keeper::{Finding, Keeper, SESSION};
 use self::origins::{From, Origins};
 use self::places::{Full, Place, Places, Room};
 use self::rules::{Kind, Rule};
@@ -79,6 +79,11 @@ struct Inner {
 /// Who is at the other end of a connection; the server puts it into each request.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Peer(pub(super) IpAddr);
+
+/// Whether a name is that of the runs' own tokens, which no other token can have.
+pub fn is_taken(name: &str) -> bool {
+    name == SESSION
+}
 
 impl Auth {
     /// For the tokens of an archive. With `session` there is a token for this run too.
@@ -218,9 +223,9 @@ impl Inner {
                 ..nobody
             }),
             Finding::Session => Ok(Caller {
-                name: Some("session".into()),
-                scope: Some(Scope::Write),
-                key: Key::Token("session".into()),
+                name: Some(SESSION.into()),
+                scope: Some(Scope::Admin),
+                key: Key::Token(SESSION.into()),
                 ..nobody
             }),
             // It opens nothing, and need not be in the way of what is open anyway.

@@ -49,6 +49,7 @@ const ASKING: &[&str] = &[
     "/api/v1/tables",
     "/api/v1/resolve",
     "/api/v1/nights",
+    "/api/v1/nights/{}",
     "/api/v1/nights/{}/sky",
     "/api/v1/ledger",
     "/api/v1/schemas",

@@ -15,7 +15,7 @@ use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use serde::Deserialize;
-use tokio::sync::mpsc;
+use tokio::sync::{Mutex, mpsc};
 use tokio::time::{Instant, interval_at};
 use utoipa::IntoParams;
 
@@ -164,13 +164,23 @@ async fn tell(
     }
 }
 
-/// Lets a reader look into the archive on the threads for that; it comes back with what it found.
-async fn older(api: &Api, mut reader: Reader) -> Option<(Reader, Vec<Arc<MatchEntry>>)> {
-    let asked = api.ask(Lane::Quick, move |_| {
-        let found = reader.read_archive()?;
-        Ok((reader, found))
-    });
-    asked.await.ok()
+/// Lets a reader look into the archive on the threads for that; it comes back with what it found. While too many others ask, as when
+/// all readers of a broker that was restarted come back, it waits.
+async fn older(api: &Api, reader: Reader) -> Option<(Reader, Vec<Arc<MatchEntry>>)> {
+    let seat = Arc::new(Mutex::new(Some(reader)));
+    let sitting = || seat.clone().lock_owned();
+    loop {
+        let mut reader = sitting().await;
+        let asked = api.ask(Lane::Quick, move |_| {
+            let found = reader.as_mut().map(Reader::read_archive);
+            Ok(found.transpose()?.unwrap_or_default())
+        });
+        match asked.await {
+            Ok(found) => return Some((sitting().await.take()?, found)),
+            Err(problem) if problem.code == "busy" => tokio::time::sleep(LOOK_AGAIN).await,
+            Err(_) => return None,
+        }
+    }
 }
 
 fn status_event(data: &Bytes) -> Bytes {

@@ -11,15 +11,17 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use utoipa::IntoParams;
 
+use super::figures::Taken;
 use crate::filters::{
-    BookError, Draft, FilterDesk, FilterOrigin, FilterState, FromFile, Known, Refused,
+    BookError, Draft, FilterDesk, FilterOrigin, FilterState, FromFile, Known, MayChange, NotYours,
+    Refused,
 };
 use crate::http::api::Api;
 use crate::http::api::answer::{Answer, json};
 use crate::http::api::params::Params;
 use crate::http::api::pool::Lane;
 use crate::http::api::problem::{Problem, shown};
-use crate::http::auth::Caller;
+use crate::http::auth::{Caller, Scope};
 use crate::pipeline::Stop;
 use crate::trial::{Bounds, Tally, Trial};
 
@@ -107,7 +109,9 @@ pub struct Nothing {}
 pub async fn list(State(api): State<Api>) -> Answer {
     api.look(|api| {
         let known = api.telemetry.filter_desk().known()?;
-        let filters: Vec<Value> = known.iter().map(|one| document(api, one)).collect();
+        let taken = api.live.figures.taken()?;
+        let filters = known.iter().map(|one| document(api, one, &taken));
+        let filters: Vec<Value> = filters.collect();
         Ok(json!({"filters": filters}))
     })
     .await
@@ -268,6 +272,7 @@ pub async fn put(
     Params(kept): Params<Kept>,
 ) -> Answer {
     let author = caller.name().unwrap_or("nobody").to_owned();
+    let may = may_change(caller);
     let (new, filter) = api
         .ask(Lane::Long, move |api| {
             let draft = Draft {
@@ -277,7 +282,11 @@ pub async fn put(
                 note: kept.note.as_deref(),
                 activate: kept.activate.unwrap_or(false),
             };
-            let (_, new) = api.telemetry.filter_desk().keep(&draft).map_err(problem)?;
+            let (_, new) = api
+                .telemetry
+                .filter_desk()
+                .keep(&draft, &may)
+                .map_err(problem)?;
             Ok((new, whole(api, &name)?))
         })
         .await?;
@@ -295,11 +304,12 @@ pub async fn put(
     responses((status = 200, description = "The filter.", body = Value)))]
 pub async fn activate(
     State(api): State<Api>,
+    caller: Caller,
     Path(name): Path<String>,
     Params(of): Params<OfVersion>,
 ) -> Answer {
-    change(api, name, move |desk, name| {
-        desk.activate(name, of.version.as_deref())
+    change(api, caller, name, move |desk, name, may| {
+        desk.activate(name, of.version.as_deref(), may)
     })
     .await
 }
@@ -310,31 +320,44 @@ pub async fn activate(
     responses((status = 200, description = "The filter.", body = Value)))]
 pub async fn pause(
     State(api): State<Api>,
+    caller: Caller,
     Path(name): Path<String>,
     Params(Nothing {}): Params<Nothing>,
 ) -> Answer {
-    change(api, name, FilterDesk::pause).await
+    change(api, caller, name, FilterDesk::pause).await
 }
 
 /// Takes a filter away; its matches stay
 #[utoipa::path(delete, path = "/filters/{name}", tag = "filters", operation_id = "remove_filter",
     params(("name" = String, Path, description = "Name of the filter.")),
     responses((status = 204, description = "It is gone.")))]
-pub async fn remove(State(api): State<Api>, Path(name): Path<String>) -> Answer {
+pub async fn remove(State(api): State<Api>, caller: Caller, Path(name): Path<String>) -> Answer {
+    let may = may_change(caller);
     api.ask(Lane::Long, move |api| {
-        api.telemetry.filter_desk().remove(&name).map_err(problem)
+        let desk = api.telemetry.filter_desk();
+        desk.remove(&name, &may).map_err(problem)
     })
     .await?;
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 
+/// A filter can be changed by its owner; what is the broker's own, and everything else, with scope `admin`.
+fn may_change(caller: Caller) -> impl Fn(Option<&str>) -> bool + Send + 'static {
+    move |owner| match owner {
+        Some(owner) => caller.may_change(owner),
+        None => caller.may(Scope::Admin),
+    }
+}
+
 async fn change(
     api: Api,
+    caller: Caller,
     name: String,
-    change: impl FnOnce(&FilterDesk, &str) -> anyhow::Result<()> + Send + 'static,
+    change: impl FnOnce(&FilterDesk, &str, MayChange<'_>) -> anyhow::Result<()> + Send + 'static,
 ) -> Answer {
+    let may = may_change(caller);
     let changed = api.ask(Lane::Long, move |api| {
-        change(&api.telemetry.filter_desk(), &name).map_err(problem)?;
+        change(&api.telemetry.filter_desk(), &name, &may).map_err(problem)?;
         whole(api, &name)
     });
     json(&changed.await?)
@@ -352,24 +375,22 @@ pub(super) fn known(api: &Api, name: &str) -> Result<Known, Problem> {
 
 fn whole(api: &Api, name: &str) -> Result<Value, Problem> {
     let known = known(api, name)?;
-    let mut document = document(api, &known);
+    let mut document = document(api, &known, &api.live.figures.taken()?);
     document["text"] = known.filter.as_ref().map(Filter::text).into();
     Ok(document)
 }
 
 /// What is told of a filter.
-fn document(api: &Api, known: &Known) -> Value {
+fn document(api: &Api, known: &Known, taken: &Taken) -> Value {
     let header = known.filter.as_ref().map(|filter| filter.header().clone());
     let header = header.unwrap_or_default();
-    let counts = api.telemetry.counters().of_filter(&known.name);
-    let last = counts.last_us.load(std::sync::atomic::Ordering::Relaxed);
+    let counts = taken.of(&known.name);
     let (state, reason) = match &known.state {
         FilterState::Active => ("active", None),
         FilterState::Paused => ("paused", None),
         FilterState::Draft => ("draft", None),
         FilterState::Off(reason) => ("off", Some(reason)),
     };
-    let author = known.versions.last().map(|(_, _, author)| author.clone());
     let versions = known.versions.iter().map(|(version, created_us, author)| {
         let active = state != "draft" && *version == known.version;
         json!({"version": version, "created_us": created_us, "author": author, "active": active})
@@ -385,15 +406,17 @@ fn document(api: &Api, known: &Known) -> Value {
         "name": known.name,
         "title": header.title,
         "description": header.comments.join("\n"),
-        "owner": header.owner.or(author),
+        "owner": known.owner,
         "survey": header.survey,
         "origin": if known.origin == FilterOrigin::File { "file" } else { "api" },
         "state": state,
         "reason": reason,
         "version": known.version,
         "versions": versions,
-        "matches": counts.matches.get(),
-        "last_match_us": Some(last).filter(|last| *last > 0),
+        "matches": counts.matches,
+        "last_match_us": counts.last_us,
+        "matches_tonight": counts.tonight,
+        "cost_us": known.cost_us,
         "followers": {
             "sse": api.live.feed.followers(&known.name),
             "topic": Some(topic).filter(|_| output.is_on() && stream != "none"),
@@ -433,6 +456,10 @@ fn refused(error: &FilterError) -> Problem {
 fn problem(error: anyhow::Error) -> Problem {
     if let Some(Refused(error)) = error.downcast_ref() {
         return refused(error);
+    }
+    if error.is::<NotYours>() {
+        let problem = Problem::new(StatusCode::FORBIDDEN, "forbidden", error.to_string());
+        return problem.hint("ask them, or use a token with scope `admin`");
     }
     if let Some(FromFile(_)) = error.downcast_ref() {
         return Problem::new(StatusCode::CONFLICT, "conflict", error.to_string());

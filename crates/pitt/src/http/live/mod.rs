@@ -6,10 +6,12 @@
 //! | [`feed`], [`place`], [`row`] | the feed of matches, by places that mean the same for ever |
 //! | [`events`] | the feed as server-sent events |
 //! | [`mod@matches`] | the list of matches |
+//! | [`figures`] | what filters took, and how the night goes |
 //! | [`recent`] | what is received and not committed yet |
 
 pub mod events;
 pub mod feed;
+pub mod figures;
 pub mod filters;
 mod history;
 pub mod matches;
@@ -33,6 +35,7 @@ use super::api::Api;
 use crate::broker::Broker;
 use crate::telemetry::Telemetry;
 use feed::MatchFeed;
+use figures::Figures;
 use recent::Recent;
 
 /// How often others' commits are looked for, and the status is told.
@@ -44,6 +47,8 @@ pub struct Live {
     pub feed: Arc<MatchFeed>,
     /// What is not committed yet.
     pub recent: Arc<Recent>,
+    /// What filters took, and how the night goes.
+    pub figures: Arc<Figures>,
     /// How the broker is: a text once a second, the same for all readers.
     status: watch::Sender<Bytes>,
 }
@@ -52,6 +57,7 @@ impl Live {
     /// Nothing yet. `recent_bytes` is what packets that are not committed may take.
     pub fn new(telemetry: Arc<Telemetry>, recent_bytes: usize) -> Self {
         Self {
+            figures: Arc::new(Figures::new(telemetry.clone())),
             feed: Arc::new(MatchFeed::new(telemetry)),
             recent: Arc::new(Recent::new(recent_bytes)),
             status: watch::Sender::new(Bytes::new()),
@@ -64,6 +70,8 @@ impl Live {
     /// Its archive cannot be read.
     pub fn join(&self, broker: &mut Broker) -> Result<()> {
         self.feed.attach(broker.archive())?;
+        // Whoever is told of a match finds its alert, and counts that have it.
+        broker.hear(self.figures.listener());
         broker.hear(self.recent.listener());
         broker.hear(self.feed.listener());
         Ok(())
@@ -99,7 +107,9 @@ impl Beating {
                 }
                 said = followed.is_err();
                 if own.status.receiver_count() > 0 {
-                    own.status.send_replace(told.text(&telemetry).into());
+                    let tonight = own.figures.tonight();
+                    let text = told.text(&telemetry, tonight.as_ref());
+                    own.status.send_replace(text.into());
                 }
                 std::thread::park_timeout(BEAT);
             }

@@ -213,3 +213,82 @@ fn point(alert: &Annotation) -> Point {
         psf_flux_err: alert.psf_flux_err.unwrap_or(f32::NAN),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use pitt_alert::{Decoder, Selection};
+    use pitt_simulate::{SimSurvey, SimulationConfig, Simulator};
+
+    use super::*;
+    use crate::filters::built_in_schemas;
+
+    /// Batches of simulated alerts.
+    fn batches() -> Vec<(Vec<Packet>, Decoded)> {
+        let config = SimulationConfig {
+            visits_per_night: 8,
+            alerts_per_visit: 25,
+            surveys: vec![SimSurvey::Ztf],
+            bad_packets_per_million: 0,
+            duplicates_per_million: 0,
+            history_nights: 5,
+            ..SimulationConfig::default()
+        };
+        let mut decoder = Decoder::new(built_in_schemas().unwrap());
+        decoder.select(Selection::common_only());
+        let visits = Simulator::new(config).map(|visit| {
+            let packets = visit.packets.into_iter();
+            let packets = packets.map(|packet| Packet::unplaced("test", packet.bytes));
+            packets.collect::<Vec<_>>()
+        });
+        visits
+            .map(|packets| {
+                let decoded = decoder.decode(&packets);
+                (packets, decoded)
+            })
+            .collect()
+    }
+
+    #[test]
+    fn it_never_holds_more_than_it_may_and_lets_matched_alerts_go_last() {
+        let batches = batches();
+        let bytes = |(packets, _): &(Vec<Packet>, Decoded)| {
+            let sizes = packets.iter().map(|packet| packet.bytes.len() + OVERHEAD);
+            sizes.sum::<usize>()
+        };
+        // Room for one batch of eight.
+        let most = batches.iter().map(bytes).sum::<usize>() / 8;
+        let recent = Arc::new(Recent::new(most));
+        let mut listener = recent.listener();
+        let mut first = vec![];
+        for (packets, decoded) in &batches {
+            let ids = decoded.batches.iter().flat_map(|batch| {
+                let of = |row| Annotation::of(batch, row, 0).map(|alert| alert.alert_id);
+                (0..batch.records.num_rows()).filter_map(of)
+            });
+            let ids: Vec<i64> = ids.collect();
+            let matched = ids.iter().take(2).map(|alert_id| Match {
+                survey: "ztf".into(),
+                alert_id: *alert_id,
+                filter: "all".into(),
+                version: "1".into(),
+            });
+            listener.matched(packets, decoded, &matched.collect::<Vec<_>>(), &[]);
+            first.push(ids);
+            let state = recent.state();
+            assert!(state.bytes <= most, "{} of {most}", state.bytes);
+            let held = state.alerts.values();
+            let sum: usize = held.map(|held| held.packet.bytes.len() + OVERHEAD).sum();
+            assert_eq!(state.bytes, sum, "what is held is counted");
+            let objects: usize = state.objects.values().map(Vec::len).sum();
+            assert!(objects <= state.alerts.len());
+        }
+        let held = |id: i64| recent.packet("ztf", id).is_some();
+        assert!(first.iter().all(|ids| held(ids[0]) && held(ids[1])));
+        assert!(
+            !held(first[0][5]),
+            "the oldest that nothing matched are gone"
+        );
+        listener.committed();
+        assert!(!held(first[7][0]) && recent.state().bytes == 0);
+    }
+}

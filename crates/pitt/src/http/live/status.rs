@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use serde_json::json;
 
+use super::figures::Tonight;
 use crate::telemetry::Telemetry;
 
 /// What was told a second ago, for the rates.
@@ -14,7 +15,7 @@ pub(super) struct Told {
 
 impl Told {
     /// The status as an event's data.
-    pub(super) fn text(&mut self, telemetry: &Telemetry) -> String {
+    pub(super) fn text(&mut self, telemetry: &Telemetry, tonight: Option<&Tonight>) -> String {
         let status = telemetry.status();
         let (now, matches) = (Instant::now(), telemetry.counters().matches());
         let matches_per_s = self.last.map_or(0.0, |(then, before)| {
@@ -35,6 +36,7 @@ impl Told {
             "matches_per_s": matches_per_s,
             "latency_ms": {"p50": times.map(|t| t.p50_ms), "p99": times.map(|t| t.p99_ms)},
             "lag": lags.reduce(|a, b| a + b),
+            "tonight": tonight,
         })
         .to_string()
     }

@@ -6,7 +6,7 @@ use axum::response::{IntoResponse, Response};
 use pitt_sky::coords::Icrs;
 
 use crate::http::api::Api;
-use crate::http::api::objects::cone_table;
+use crate::http::api::cones::cone_table;
 use crate::http::api::params::Given;
 use crate::http::api::pool::Lane;
 use crate::http::api::position::MOST_ARCSEC;
