@@ -105,7 +105,7 @@ pub(crate) struct Inner {
     /// Held while the index follows the tables: a list of files must not be older than what the index has followed.
     following: Mutex<()>,
     packet_files: RwLock<HashMap<(u64, u32), PathBuf>>,
-    open_files: OpenFiles,
+    pub(crate) open_files: OpenFiles,
     book: Mutex<Book>,
 }
 
@@ -537,23 +537,26 @@ impl Inner {
         self.follow(&self.list_indexed()?)
     }
 
+    /// The file of `packets` with this number of this commit.
+    pub(crate) fn packet_file(&self, commit: u64, number: u32) -> Result<PathBuf, ArchiveError> {
+        let files = self
+            .packet_files
+            .read()
+            .unwrap_or_else(PoisonError::into_inner);
+        let path = files.get(&(commit, number)).cloned();
+        path.ok_or_else(|| ArchiveError::Format {
+            table: PACKETS.to_owned(),
+            detail: format!("no file {commit}-{number} in the log"),
+        })
+    }
+
     pub(crate) fn read_packet(
         &self,
         survey: &str,
         alert_id: i64,
         at: Location,
     ) -> Result<StoredPacket, ArchiveError> {
-        let path = {
-            let files = self
-                .packet_files
-                .read()
-                .unwrap_or_else(PoisonError::into_inner);
-            files.get(&(at.commit, at.number)).cloned()
-        };
-        let path = path.ok_or_else(|| ArchiveError::Format {
-            table: PACKETS.to_owned(),
-            detail: format!("no file {}-{} in the log", at.commit, at.number),
-        })?;
+        let path = self.packet_file(at.commit, at.number)?;
         let batch = self.open_files.packet_row(&path, at.row)?;
         let book = self.book();
         let joined = read::join_row(&batch, 0, |id| book.header(id));

@@ -229,4 +229,27 @@ impl OpenFiles {
         rows.next()
             .ok_or_else(|| damaged("the file has no such row"))?
     }
+    /// Reads the rows of these packets, which ascend; of their bytes, their pages alone.
+    pub(crate) fn packet_rows(
+        &self,
+        path: &Path,
+        rows: &[u64],
+        batch_rows: usize,
+    ) -> Result<impl Iterator<Item = Result<RecordBatch, ArchiveError>> + use<>, ArchiveError> {
+        let open = self.open(path)?;
+        let (mut selectors, mut at) = (Vec::with_capacity(2 * rows.len()), 0);
+        for &row in rows {
+            let skip = row.checked_sub(at).ok_or_else(|| ArchiveError::Damaged {
+                path: path.display().to_string(),
+                row,
+                detail: "rows do not ascend".to_owned(),
+            })?;
+            selectors.push(RowSelector::skip(skip as usize));
+            selectors.push(RowSelector::select(1));
+            at = row + 1;
+        }
+        let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(open.file, open.metadata)
+            .with_row_selection(RowSelection::from(selectors));
+        columns_of(builder, path, &PACKET_COLUMNS, batch_rows)
+    }
 }
