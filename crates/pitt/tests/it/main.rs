@@ -5,6 +5,7 @@
     reason = "a test says what it expects by unwrapping"
 )]
 
+mod client;
 mod download;
 mod failing;
 mod guarded;
@@ -20,6 +21,7 @@ mod openapi;
 mod port;
 mod publish;
 mod quarantine;
+mod replays;
 mod settings;
 mod status;
 mod stream;

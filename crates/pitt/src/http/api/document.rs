@@ -43,8 +43,10 @@ pub fn finish(mut document: OpenApi) -> OpenApi {
         for operation in [&mut item.get, &mut item.post] {
             operation.iter_mut().for_each(add_formats);
         }
-        let twice = item.get.is_some();
+        let read = item.get.as_ref().and_then(|get| get.operation_id.clone());
         if let Some(post) = item.post.as_mut() {
+            // A handler of both; a POST of its own has an id of its own.
+            let twice = read.is_some() && post.operation_id == read;
             if twice {
                 rename(post);
                 take_body(post);
