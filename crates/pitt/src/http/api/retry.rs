@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 use anyhow::{Result, anyhow};
 use axum::extract::State;
@@ -30,6 +31,8 @@ use crate::suggest;
 
 /// Where to look how it goes.
 const PLACE: &str = "/api/v1/quarantine/retry";
+/// Longest wait for it when the program ends.
+const LAST_WAIT: Duration = Duration::from_secs(10);
 
 /// Which packets.
 #[derive(Debug, Deserialize, IntoParams)]
@@ -183,11 +186,16 @@ impl Retries {
 }
 
 impl Drop for Retries {
-    /// Ends in order what goes on: what was handed out is committed.
+    /// Ends in order what goes on: what was handed out is committed. One that is still opening its index is not waited for; what it has
+    /// not committed is read by the next try.
     fn drop(&mut self) {
         self.stop.ask();
-        if let Some(thread) = lock(&self.thread).take() {
-            let _ = thread.join();
+        let Some(thread) = lock(&self.thread).take() else {
+            return;
+        };
+        let end = Instant::now() + LAST_WAIT;
+        while !thread.is_finished() && Instant::now() < end {
+            std::thread::sleep(Duration::from_millis(20));
         }
     }
 }
