@@ -114,7 +114,9 @@ class Sender:
         # Idempotent: what the stream acknowledges stands in it exactly once, also when the stream is killed meanwhile.
         self._producer = ck.Producer({
             "bootstrap.servers": servers, "enable.idempotence": True, "linger.ms": 5, "log_level": 0,
-            "message.timeout.ms": 300_000, "compression.type": "lz4",
+            "message.timeout.ms": 300_000,
+            # As Rubin sends.
+            "compression.type": "snappy",
         })
         self._topic, self._alerts, self.next_id, self._poison = topic, alerts, first, poison
         self._draw = random.Random(seed)

@@ -11,6 +11,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use pitt_alert::message::AlertRecord;
 use pitt_alert::{Decoder, Packet, SchemaStore, Selection, SurveyColumns};
 
 const BATCH: usize = 1_000;
@@ -59,18 +60,27 @@ fn main() {
     println!("|---|---|---|---|---|---|---|---|");
     for set in read_sets(&output) {
         for (what, selection) in selections(&set) {
-            let us = measure(&set, selection);
-            println!(
-                "| {} | {:.0} | {what} | {us:.1} | {:.0} | {:.0} | {:.0} | {:.0} |",
-                set.name,
-                set.points,
-                1e6 / us,
-                set.whole_us,
-                set.whole_us / us,
-                set.bare_us / us
-            );
+            print_row(&set, what, measure_columns(&set, selection));
+        }
+        for (what, stamps) in [
+            ("as JSON, no stamps", false),
+            ("as JSON, with stamps", true),
+        ] {
+            print_row(&set, what, measure_json(&set, stamps));
         }
     }
+}
+
+fn print_row(set: &Set, what: &str, us: f64) {
+    println!(
+        "| {} | {:.0} | {what} | {us:.1} | {:.0} | {:.0} | {:.0} | {:.0} |",
+        set.name,
+        set.points,
+        1e6 / us,
+        set.whole_us,
+        set.whole_us / us,
+        set.bare_us / us
+    );
 }
 
 fn selections(set: &Set) -> Vec<(&'static str, Selection)> {
@@ -105,31 +115,54 @@ fn selections(set: &Set) -> Vec<(&'static str, Selection)> {
     ]
 }
 
-/// Microseconds a packet.
-fn measure(set: &Set, selection: Selection) -> f64 {
+/// Microseconds a packet, of a batch as columns.
+fn measure_columns(set: &Set, selection: Selection) -> f64 {
     let schemas = SchemaStore::new();
     let schema = (!set.schema.is_empty()).then(|| schemas.intern(&set.schema).expect("a schema"));
     let mut decoder = Decoder::new(schemas);
     decoder.select(selection);
-    // Each copy has its own memory, as packets from a stream have.
-    let copies = set
-        .packets
-        .iter()
-        .cycle()
-        .take(BATCH)
-        .map(|bytes| Bytes::copy_from_slice(bytes));
-    let packets: Vec<Packet> = copies
+    let packets: Vec<Packet> = copies(set)
         .map(|bytes| Packet::unplaced("bench", bytes))
         .collect();
+    measure(|| {
+        let decoded = match &schema {
+            Some(schema) => decoder.decode_datum(schema, &packets),
+            None => decoder.decode(&packets),
+        };
+        assert_eq!((decoded.rows(), decoded.rejected.len()), (BATCH, 0));
+    })
+}
+
+/// Microseconds a packet, found and written as the JSON that streams carry.
+fn measure_json(set: &Set, stamps: bool) -> f64 {
+    let schemas = SchemaStore::new();
+    let schema = (!set.schema.is_empty()).then(|| schemas.intern(&set.schema).expect("a schema"));
+    let packets: Vec<Bytes> = copies(set).collect();
+    measure(|| {
+        for packet in &packets {
+            let record = match &schema {
+                Some(schema) => AlertRecord::of_datum(schema.clone(), packet.clone()),
+                None => AlertRecord::find(packet, 0, &schemas).expect("a record"),
+            };
+            let json = record.json(stamps).expect("JSON");
+            assert!(json.len() > 1_000);
+        }
+    })
+}
+
+/// A batch of packets, each with memory of its own, as packets from a stream have.
+fn copies(set: &Set) -> impl Iterator<Item = Bytes> {
+    let packets = set.packets.iter().cycle().take(BATCH);
+    packets.map(|bytes| Bytes::copy_from_slice(bytes))
+}
+
+/// Microseconds a packet of what goes through a batch, in the best of several rounds.
+fn measure(mut batch: impl FnMut()) -> f64 {
     let mut best = Duration::MAX;
     for _ in 0..ROUNDS {
         let clock = Clock::start();
         for _ in 0..BATCHES {
-            let decoded = match &schema {
-                Some(schema) => decoder.decode_datum(schema, &packets),
-                None => decoder.decode(&packets),
-            };
-            assert_eq!((decoded.rows(), decoded.rejected.len()), (BATCH, 0));
+            batch();
         }
         best = best.min(clock.elapsed());
     }

@@ -4,17 +4,16 @@
 //! is there, whatever comes after it.
 
 use std::ops::ControlFlow;
-use std::path::{Path, PathBuf};
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Int32Type, Int64Type};
 use arrow_array::{Array, RecordBatch};
 use pitt_alert::{Packet, Position};
 
-use crate::archive::{Archive, Inner};
+use crate::archive::Archive;
 use crate::delta::TableFile;
 use crate::error::ArchiveError;
-use crate::read;
+use crate::read::{self, JoinedPacket};
 use crate::tables::PACKETS;
 
 /// Where a packet is: commit and file of the table `packets`, and the row there that holds its bytes, from 0.
@@ -58,8 +57,8 @@ const COLUMNS: [&str; 8] = [
     "schema",
 ];
 
-/// Packets read at a time: they are large.
-const BATCH_ROWS: usize = 64;
+/// Packets read together: they are large.
+const TOGETHER: usize = 64;
 
 impl Archive {
     /// Calls `take` with every stored record in the order of receipt, until it breaks off; only of files that `wants` does not
@@ -85,9 +84,8 @@ impl Archive {
     pub fn packets_at(&self, places: Vec<PacketPlace>) -> PacketsAt {
         PacketsAt {
             archive: self.clone(),
-            places,
-            next: 0,
-            open: None,
+            places: places.into_iter(),
+            read: vec![].into_iter(),
         }
     }
 }
@@ -167,37 +165,25 @@ impl<'a> Rows<'a> {
 /// Iterator of [`Archive::packets_at`].
 pub struct PacketsAt {
     archive: Archive,
-    places: Vec<PacketPlace>,
-    next: usize,
-    open: Option<OpenPackets>,
-}
-
-struct OpenPackets {
-    path: PathBuf,
-    batches: Box<dyn Iterator<Item = Result<RecordBatch, ArchiveError>> + Send>,
-    batch: Option<RecordBatch>,
-    next: usize,
+    places: std::vec::IntoIter<PacketPlace>,
+    /// Packets that were read together.
+    read: std::vec::IntoIter<JoinedPacket>,
 }
 
 impl PacketsAt {
-    fn next_packet(&mut self) -> Result<Option<Packet>, ArchiveError> {
-        let Some(place) = self.places.get(self.next).copied() else {
-            return Ok(None);
+    /// Reads the packets of the next places, as far as they are in one file.
+    fn read_on(&mut self) -> Result<(), ArchiveError> {
+        let rest = self.places.as_slice();
+        let Some(first) = rest.first() else {
+            return Ok(());
         };
-        let inner = &self.archive.inner;
-        let new_file = self.next.checked_sub(1).is_none_or(|before| {
-            let before = self.places[before];
-            (before.commit, before.file) != (place.commit, place.file)
-        });
-        if new_file {
-            let rest = self.places[self.next..].iter();
-            let together = rest.take_while(|p| (p.commit, p.file) == (place.commit, place.file));
-            let rows: Vec<u64> = together.map(|p| p.row).collect();
-            self.open = Some(OpenPackets::open(inner, place, &rows)?);
-        }
-        self.next += 1;
-        let open = self.open.as_mut();
-        open.map(|open| open.packet(inner, place.row)).transpose()
+        let file = (first.commit, first.file);
+        let together = rest.iter().take(TOGETHER);
+        let together = together.take_while(|place| (place.commit, place.file) == file);
+        let rows: Vec<u64> = together.map(|place| place.row).collect();
+        self.read = self.archive.inner.join_rows(file, &rows)?.into_iter();
+        self.places.nth(rows.len() - 1);
+        Ok(())
     }
 }
 
@@ -205,42 +191,14 @@ impl Iterator for PacketsAt {
     type Item = Result<Packet, ArchiveError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        self.next_packet().transpose()
-    }
-}
-
-impl OpenPackets {
-    fn open(inner: &Inner, place: PacketPlace, rows: &[u64]) -> Result<Self, ArchiveError> {
-        let path = inner.packet_file(place.commit, place.file)?;
-        let batches = inner.open_files.packet_rows(&path, rows, BATCH_ROWS)?;
-        Ok(Self {
-            path,
-            batches: Box::new(batches),
-            batch: None,
-            next: 0,
-        })
-    }
-
-    fn packet(&mut self, inner: &Inner, row: u64) -> Result<Packet, ArchiveError> {
-        let damaged = |detail: &str| damaged(&self.path, row, detail);
-        while self
-            .batch
-            .as_ref()
-            .is_none_or(|b| self.next >= b.num_rows())
+        if self.read.len() == 0
+            && let Err(error) = self.read_on()
         {
-            let batch = self.batches.next().transpose()?;
-            self.batch = Some(batch.ok_or_else(|| damaged("the file has no such row"))?);
-            self.next = 0;
+            self.places = vec![].into_iter();
+            return Some(Err(error));
         }
-        let batch = self.batch.as_ref();
-        let batch = batch.ok_or_else(|| damaged("the file has no such row"))?;
-        let book = inner.book();
-        let joined = read::join_row(batch, self.next, |id| book.header(id));
-        let joined = joined
-            .map_err(|detail| damaged(&detail))?
-            .ok_or_else(|| damaged("the row carries no packet"))?;
-        self.next += 1;
-        Ok(Packet {
+        let joined = self.read.next()?;
+        Some(Ok(Packet {
             position: Position {
                 partition: joined.partition.into(),
                 offset: joined.offset,
@@ -248,14 +206,6 @@ impl OpenPackets {
             name: joined.name.into(),
             received_us: joined.received_us,
             bytes: joined.bytes,
-        })
-    }
-}
-
-fn damaged(path: &Path, row: u64, detail: &str) -> ArchiveError {
-    ArchiveError::Damaged {
-        path: path.display().to_string(),
-        row,
-        detail: detail.to_owned(),
+        }))
     }
 }

@@ -13,7 +13,7 @@ use parquet::arrow::arrow_reader::{
     ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder, RowSelection,
     RowSelector,
 };
-use parquet::file::metadata::PageIndexPolicy;
+use parquet::file::metadata::{PageIndexPolicy, RowGroupMetaData};
 use pitt_alert::frame::{self, Frame, FrameKind};
 
 use crate::error::ArchiveError;
@@ -97,6 +97,7 @@ pub(crate) const PACKET_COLUMNS: [&str; 10] = [
 ];
 
 /// One row's packet, put together.
+#[derive(Clone)]
 pub(crate) struct JoinedPacket {
     pub(crate) bytes: Bytes,
     pub(crate) schema: Option<String>,
@@ -202,54 +203,55 @@ impl OpenFiles {
         Ok(open)
     }
 
-    /// Reads the row of one packet: of its bytes, that is one page.
-    pub(crate) fn packet_row(&self, path: &Path, row: u64) -> Result<RecordBatch, ArchiveError> {
-        let open = self.open(path)?;
-        let mut before = 0;
-        let mut group = None;
-        for (index, rows) in open.metadata.metadata().row_groups().iter().enumerate() {
-            let rows = rows.num_rows().unsigned_abs();
-            if row < before + rows {
-                group = Some((index, (row - before) as usize));
-                break;
-            }
-            before += rows;
-        }
-        let damaged = |detail: &str| ArchiveError::Damaged {
-            path: path.display().to_string(),
-            row,
-            detail: detail.to_owned(),
-        };
-        let (group, skip) = group.ok_or_else(|| damaged("the file has no such row"))?;
-        let selection = RowSelection::from(vec![RowSelector::skip(skip), RowSelector::select(1)]);
-        let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(open.file, open.metadata)
-            .with_row_groups(vec![group])
-            .with_row_selection(selection);
-        let mut rows = columns_of(builder, path, &PACKET_COLUMNS, 1)?;
-        rows.next()
-            .ok_or_else(|| damaged("the file has no such row"))?
-    }
-    /// Reads the rows of these packets, which ascend; of their bytes, their pages alone.
+    /// Reads rows of packets, which ascend: of their bytes, a page each.
     pub(crate) fn packet_rows(
         &self,
         path: &Path,
         rows: &[u64],
-        batch_rows: usize,
-    ) -> Result<impl Iterator<Item = Result<RecordBatch, ArchiveError>> + use<>, ArchiveError> {
+    ) -> Result<Vec<RecordBatch>, ArchiveError> {
         let open = self.open(path)?;
-        let (mut selectors, mut at) = (Vec::with_capacity(2 * rows.len()), 0);
-        for &row in rows {
-            let skip = row.checked_sub(at).ok_or_else(|| ArchiveError::Damaged {
-                path: path.display().to_string(),
-                row,
-                detail: "rows do not ascend".to_owned(),
-            })?;
-            selectors.push(RowSelector::skip(skip as usize));
-            selectors.push(RowSelector::select(1));
-            at = row + 1;
-        }
+        let damaged = |row: u64| ArchiveError::Damaged {
+            path: path.display().to_string(),
+            row,
+            detail: "the file has no such row".to_owned(),
+        };
+        let (groups, selection) =
+            selected(open.metadata.metadata().row_groups(), rows).map_err(damaged)?;
         let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(open.file, open.metadata)
-            .with_row_selection(RowSelection::from(selectors));
-        columns_of(builder, path, &PACKET_COLUMNS, batch_rows)
+            .with_row_groups(groups)
+            .with_row_selection(selection);
+        let batches = columns_of(builder, path, &PACKET_COLUMNS, rows.len().max(1))?;
+        let batches: Vec<RecordBatch> = batches.collect::<Result<_, _>>()?;
+        let found: usize = batches.iter().map(RecordBatch::num_rows).sum();
+        match rows.get(found) {
+            Some(missing) => Err(damaged(*missing)),
+            None => Ok(batches),
+        }
+    }
+}
+
+/// The groups that hold rows of a file, which ascend, and where the rows are in those groups; `Err` with a row that is not in it.
+fn selected(groups: &[RowGroupMetaData], rows: &[u64]) -> Result<(Vec<usize>, RowSelection), u64> {
+    let (mut chosen, mut selectors) = (vec![], vec![]);
+    let (mut first, mut rest) = (0, rows);
+    for (index, group) in groups.iter().enumerate() {
+        let end = first + group.num_rows().unsigned_abs();
+        let here;
+        (here, rest) = rest.split_at(rest.partition_point(|row| *row < end));
+        if !here.is_empty() {
+            chosen.push(index);
+            let mut at = first;
+            for row in here {
+                selectors.push(RowSelector::skip((row - at) as usize));
+                selectors.push(RowSelector::select(1));
+                at = row + 1;
+            }
+            selectors.push(RowSelector::skip((end - at) as usize));
+        }
+        first = end;
+    }
+    match rest.first() {
+        Some(row) => Err(*row),
+        None => Ok((chosen, RowSelection::from(selectors))),
     }
 }

@@ -6,6 +6,7 @@ use base64::engine::general_purpose::STANDARD;
 use super::{AlertRecord, Annotation, MessageError};
 use crate::avro::cursor::{Cursor, Fault};
 use crate::avro::schema::{Record, Type};
+use crate::avro::skip::Skip;
 use crate::selection::is_stamp;
 
 /// Largest whole number up to which every one is a double: 2^53.
@@ -58,11 +59,11 @@ fn top(record: &Record, cursor: &mut Cursor, stamps: bool, out: &mut Vec<u8>) ->
     out.push(b'{');
     for field in &record.fields {
         name(&field.name, out);
-        let start = out.len();
-        value(&field.ty, &field.name, cursor, out)?;
         if !stamps && is_stamp(&field.name) {
-            out.truncate(start);
+            Skip::of(&field.ty).run(cursor)?;
             out.extend_from_slice(b"null");
+        } else {
+            value(&field.ty, &field.name, cursor, out)?;
         }
     }
     out.push(b'}');
@@ -146,8 +147,13 @@ fn string<'a>(cursor: &mut Cursor<'a>) -> Result<&'a str, Fault> {
 
 /// Whether a `long` of this name is an id.
 fn is_id(field: &str) -> bool {
-    let lower = field.to_ascii_lowercase();
-    (lower.ends_with("id") || lower.contains("obj")) && !NO_IDS.contains(&lower.as_str())
+    let bytes = field.as_bytes();
+    let ends_so = bytes.len() >= 2 && bytes[bytes.len() - 2..].eq_ignore_ascii_case(b"id");
+    (ends_so
+        || bytes
+            .windows(3)
+            .any(|part| part.eq_ignore_ascii_case(b"obj")))
+        && !NO_IDS.iter().any(|small| field.eq_ignore_ascii_case(small))
 }
 
 /// A comma, unless this is the first item.
@@ -159,16 +165,22 @@ fn separate(out: &mut Vec<u8>) {
 
 fn name(name: &str, out: &mut Vec<u8>) {
     separate(out);
+    // Names of records' fields need no escapes; keys of maps may.
+    if name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_') {
+        out.push(b'"');
+        out.extend_from_slice(name.as_bytes());
+        out.extend_from_slice(b"\":");
+        return;
+    }
     text(name, out);
     out.push(b':');
 }
 
 fn number(whole: i64, quoted: bool, out: &mut Vec<u8>) {
-    let digits = whole.to_string();
     if quoted {
         out.push(b'"');
     }
-    out.extend_from_slice(digits.as_bytes());
+    json(&whole, out);
     if quoted {
         out.push(b'"');
     }
@@ -180,7 +192,10 @@ fn text(value: &str, out: &mut Vec<u8>) {
 
 fn bytes(value: &[u8], out: &mut Vec<u8>) {
     out.push(b'"');
-    out.extend_from_slice(STANDARD.encode(value).as_bytes());
+    let start = out.len();
+    out.resize(start + value.len().div_ceil(3) * 4, 0);
+    let written = STANDARD.encode_slice(value, &mut out[start..]);
+    debug_assert!(written.is_ok_and(|length| start + length == out.len()));
     out.push(b'"');
 }
 

@@ -394,8 +394,10 @@ impl Writer {
             };
             if let Some(at) = index.locate(survey, alert_id)? {
                 let stored = self.inner.read_packet(survey, alert_id, at)?;
-                let same = stored.bytes == packets[entry.packet].bytes;
-                let byte_equal = same && stored.record == entry.record;
+                let byte_equal = stored.is_some_and(|stored| {
+                    let same = stored.bytes == packets[entry.packet].bytes;
+                    same && stored.record == entry.record
+                });
                 entry.outcome = Outcome::Duplicate { byte_equal };
             }
         }

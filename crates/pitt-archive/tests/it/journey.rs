@@ -36,6 +36,26 @@ fn check_every_packet(archive: &Archive, packets: &[Packet]) {
 }
 
 #[test]
+fn packets_asked_for_together_are_those_asked_for_one_by_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let packets = night(400);
+    let archive = archive_of(folder.path(), &packets, 90);
+    let first = first_of_each(&packets);
+    let mut wanted: Vec<(&str, i64)> = first.keys().map(|(s, id)| (s.as_str(), *id)).collect();
+    // One twice, and two that are not there.
+    wanted.extend([wanted[0], (wanted[0].0, -1), ("nobody", wanted[0].1)]);
+    let together = archive.packets(&wanted).unwrap();
+    assert_eq!(together.len(), wanted.len());
+    for ((survey, alert_id), stored) in wanted.iter().zip(together) {
+        let packet = first.get(&((*survey).to_owned(), *alert_id));
+        assert_eq!(stored.as_ref().map(|s| &s.bytes), packet.map(|p| &p.bytes));
+        let alone = archive.packet(survey, *alert_id).unwrap();
+        assert_eq!(format!("{stored:?}"), format!("{alone:?}"));
+    }
+    assert!(archive.packets(&[]).unwrap().is_empty());
+}
+
+#[test]
 fn every_packet_comes_back_byte_for_byte_also_after_opening_again() {
     let folder = tempfile::tempdir().unwrap();
     let packets = night(400);

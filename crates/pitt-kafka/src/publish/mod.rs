@@ -54,6 +54,9 @@ pub trait Feed {
     /// They cannot be read now. It is asked again later.
     fn after(&mut self, place: Option<&str>) -> Result<Batch, String>;
 
+    /// Called while the batch that ends at this place is on its way: what comes next can be made meanwhile.
+    fn prepare(&mut self, _place: &str) {}
+
     /// Everything up to this place is published and will not be asked for again.
     fn published(&mut self, cursor: &Cursor);
 }

@@ -127,7 +127,7 @@ impl<C: Connect, F: Feed> Publisher<C, F> {
         let Some(place) = batch.place.take() else {
             return Ok(Progress::Idle);
         };
-        let next = Self::deliver(producer, &mut batch, &cursor, place)?;
+        let next = self.deliver(producer, &mut batch, &cursor, place)?;
         self.feed.published(&next);
         self.cursor = Some(next);
         Ok(Progress::Published {
@@ -137,6 +137,7 @@ impl<C: Connect, F: Feed> Publisher<C, F> {
 
     /// Sends a batch and commits; messages that are refused leave it.
     fn deliver(
+        &mut self,
         producer: &mut C::Producer,
         batch: &mut Batch,
         cursor: &Cursor,
@@ -153,7 +154,7 @@ impl<C: Connect, F: Feed> Publisher<C, F> {
             let refused = batch.refused.iter().map(AsRef::as_ref);
             let counts = (batch.messages.len(), batch.kept_back);
             let next = cursor.followed_by(place.clone(), counts, refused);
-            match Self::transaction(producer, batch, &next) {
+            match self.transaction(producer, batch, &next) {
                 Ok(()) => return Ok(next),
                 Err(Failure::Refused { index, detail }) if index < batch.messages.len() => {
                     leave_out(batch, index, &detail);
@@ -165,6 +166,7 @@ impl<C: Connect, F: Feed> Publisher<C, F> {
     }
 
     fn transaction(
+        &mut self,
         producer: &mut C::Producer,
         batch: &Batch,
         next: &Cursor,
@@ -173,6 +175,7 @@ impl<C: Connect, F: Feed> Publisher<C, F> {
         for message in &batch.messages {
             producer.send(message)?;
         }
+        self.feed.prepare(&next.place);
         producer.commit(next)
     }
 

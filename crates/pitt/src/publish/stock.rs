@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use pitt_alert::Packet;
-use pitt_archive::{LoggedMatch, Match};
+use pitt_archive::{LoggedMatch, Match, StoredPacket};
 use pitt_kafka::publish::{Batch, Cursor, Feed};
 
 use super::Desk;
@@ -14,6 +14,8 @@ use crate::pipeline::Stage;
 
 /// Bytes of packets in one batch.
 const BATCH_BYTES: usize = 16 << 20;
+/// Matches whose packets are read from the archive together.
+const READ_AT_ONCE: usize = 64;
 /// How often the archive is asked while nothing comes: others may have committed matches of this lane.
 const ASK: Duration = Duration::from_secs(1);
 /// ... and while later ones wait in memory.
@@ -29,6 +31,17 @@ pub(crate) struct Stock<'a> {
     empty_since: Option<Instant>,
     /// Times of receipt of the batch that is on its way.
     received_us: Vec<i64>,
+    /// Whether more was waiting than that batch takes.
+    behind: bool,
+    /// The batch after it, made meanwhile, and the number that it follows on.
+    ahead: Option<(u64, Made)>,
+}
+
+/// A batch, with the times of receipt of its alerts.
+struct Made {
+    batch: Batch,
+    received_us: Vec<i64>,
+    full: bool,
 }
 
 impl<'a> Stock<'a> {
@@ -40,6 +53,8 @@ impl<'a> Stock<'a> {
             messages: desk.messages(),
             empty_since: None,
             received_us: vec![],
+            behind: false,
+            ahead: None,
         }
     }
 
@@ -51,54 +66,47 @@ impl<'a> Stock<'a> {
         let logged = logged.map_err(|error| error.to_string())?;
         let mut due: Vec<Due> = vec![];
         let mut room = BATCH_BYTES;
-        for one in logged {
-            let packet = match due.last() {
-                Some(last) if same(&last.taken, &one) => (last.packet.clone(), last.record),
-                _ => self.packet(&one)?,
-            };
-            let size = packet.0.bytes.len();
-            if size > room && !due.is_empty() {
-                break;
+        for some in logged.chunks(READ_AT_ONCE) {
+            let packets = self.packets(some)?;
+            for (one, packet) in some.iter().zip(packets) {
+                let size = packet.0.bytes.len();
+                if size > room && !due.is_empty() {
+                    return Ok(due);
+                }
+                room = room.saturating_sub(size);
+                due.push(due_of(one, packet));
             }
-            room = room.saturating_sub(size);
-            due.push(Due {
-                seq: one.seq,
-                packet: packet.0,
-                record: packet.1,
-                taken: Match {
-                    survey: one.survey,
-                    alert_id: one.alert_id,
-                    filter: one.filter,
-                    version: one.version,
-                },
-                matched_us: one.matched_us,
-            });
         }
         Ok(due)
     }
 
-    fn packet(&self, one: &LoggedMatch) -> Result<(Packet, u32), String> {
+    /// The packets of matches, each with the number of the alert's record in it.
+    fn packets(&self, matches: &[LoggedMatch]) -> Result<Vec<(Packet, u32)>, String> {
         let archive = &self.desk.archive;
-        let look = || archive.packet(&one.survey, one.alert_id);
-        let mut stored = look().map_err(|error| error.to_string())?;
-        if stored.is_none() {
+        let wanted: Vec<(&str, i64)> = matches.iter().map(|m| (&*m.survey, m.alert_id)).collect();
+        let look = || archive.packets(&wanted).map_err(|error| error.to_string());
+        let mut stored = look()?;
+        if stored.iter().any(Option::is_none) {
             // Another process committed it: the index here follows when asked.
             archive.refresh().map_err(|error| error.to_string())?;
-            stored = look().map_err(|error| error.to_string())?;
+            stored = look()?;
         }
-        let stored = stored.ok_or_else(|| {
-            format!(
-                "match {} of lane {}: alert {} of {} is not in the archive (run `pitt verify`)",
-                one.seq, self.lane, one.alert_id, one.survey
-            )
-        })?;
-        let packet = Packet {
-            position: stored.position,
-            name: stored.name,
-            received_us: stored.received_us,
-            bytes: stored.bytes,
+        let found = |(one, stored): (&LoggedMatch, Option<StoredPacket>)| {
+            let stored = stored.ok_or_else(|| {
+                format!(
+                    "match {} of lane {}: alert {} of {} is not in the archive (run `pitt verify`)",
+                    one.seq, self.lane, one.alert_id, one.survey
+                )
+            })?;
+            let packet = Packet {
+                position: stored.position,
+                name: stored.name,
+                received_us: stored.received_us,
+                bytes: stored.bytes,
+            };
+            Ok((packet, stored.record))
         };
-        Ok((packet, stored.record))
+        matches.iter().zip(stored).map(found).collect()
     }
 
     fn due(&mut self, seq: u64) -> Result<Vec<Due>, String> {
@@ -118,10 +126,52 @@ impl<'a> Stock<'a> {
         self.empty_since = due.is_empty().then(Instant::now);
         Ok(due)
     }
+
+    /// Makes the messages of what follows on a number.
+    fn make(&mut self, seq: u64) -> Result<Made, String> {
+        let due = self.due(seq)?;
+        let sizes = || due.iter().map(|one| one.packet.bytes.len());
+        let room = BATCH_BYTES.saturating_sub(sizes().sum());
+        let mut made = Made {
+            full: due.len() == self.desk.settings.batch_messages
+                || sizes().max().is_some_and(|largest| largest > room),
+            batch: Batch {
+                place: due.last().map(|last| last.seq.to_string()),
+                ..Batch::default()
+            },
+            received_us: vec![],
+        };
+        for one in &due {
+            match self.messages.of_match(one) {
+                Ok(Some(message)) => {
+                    made.received_us.push(one.packet.received_us);
+                    made.batch.messages.push(message);
+                }
+                Ok(None) => made.batch.kept_back += 1,
+                Err(detail) => {
+                    let (filter, alert) = (&*one.taken.filter, one.taken.alert_id);
+                    tracing::error!(filter, alert, detail, "no message can be made of a match");
+                    made.batch.refused.push(one.taken.filter.clone());
+                }
+            }
+        }
+        Ok(made)
+    }
 }
 
-fn same(taken: &Match, logged: &LoggedMatch) -> bool {
-    taken.alert_id == logged.alert_id && taken.survey == logged.survey
+fn due_of(one: &LoggedMatch, (packet, record): (Packet, u32)) -> Due {
+    Due {
+        seq: one.seq,
+        packet,
+        record,
+        taken: Match {
+            survey: one.survey.clone(),
+            alert_id: one.alert_id,
+            filter: one.filter.clone(),
+            version: one.version.clone(),
+        },
+        matched_us: one.matched_us,
+    }
 }
 
 impl Feed for Stock<'_> {
@@ -132,27 +182,24 @@ impl Feed for Stock<'_> {
                 .parse()
                 .map_err(|_| format!("the cursor `{place}` is no number of a match"))?,
         };
-        let due = self.due(seq)?;
-        let mut batch = Batch {
-            place: due.last().map(|last| last.seq.to_string()),
-            ..Batch::default()
+        let made = match self.ahead.take() {
+            Some((after, made)) if after == seq => made,
+            _ => self.make(seq)?,
         };
-        self.received_us.clear();
-        for one in &due {
-            match self.messages.of_match(one) {
-                Ok(Some(message)) => {
-                    self.received_us.push(one.packet.received_us);
-                    batch.messages.push(message);
-                }
-                Ok(None) => batch.kept_back += 1,
-                Err(detail) => {
-                    let (filter, alert) = (&*one.taken.filter, one.taken.alert_id);
-                    tracing::error!(filter, alert, detail, "no message can be made of a match");
-                    batch.refused.push(one.taken.filter.clone());
-                }
-            }
+        self.received_us = made.received_us;
+        self.behind = made.full;
+        Ok(made.batch)
+    }
+
+    /// A publisher that is behind makes the next batch while Kafka takes this one. One that is not waits for what comes, so that
+    /// nothing lies ready while newer matches come.
+    fn prepare(&mut self, place: &str) {
+        let Ok(seq) = place.parse() else { return };
+        if !self.behind || self.ahead.as_ref().is_some_and(|(after, _)| *after == seq) {
+            return;
         }
-        Ok(batch)
+        // What went wrong is said when the batch is asked for.
+        self.ahead = self.make(seq).ok().map(|made| (seq, made));
     }
 
     fn published(&mut self, _: &Cursor) {
