@@ -251,7 +251,7 @@ mod tests {
                 row,
             },
             record,
-            survey: if row % 2 == 0 { "ztf" } else { "lsst" },
+            survey: if row.is_multiple_of(2) { "ztf" } else { "lsst" },
             alert_id: -5 + row as i64,
             night: None,
             schema: Some(schema),
@@ -281,7 +281,7 @@ mod tests {
                 version: 0,
                 at_us: (row != 4).then_some(row as i64),
             });
-            let schema = if row % 5 == 0 { "b" } else { "a" };
+            let schema = if row.is_multiple_of(5) { "b" } else { "a" };
             draft.add(&stored(row, 2, schema), taken).unwrap();
         }
         let replay = replay(Form::Avro, 4, draft.finish().unwrap());

@@ -356,7 +356,7 @@ mod tests {
             asked: Asked::default(),
             form: Form::Packets,
             stamps: false,
-            chunk: 10,
+            chunk: 1000,
             drawn: Drawn::default(),
         }
     }
@@ -379,7 +379,7 @@ mod tests {
     fn chunks_are_acknowledged_in_any_order_and_as_often_as_one_likes() {
         let folder = tempfile::tempdir().unwrap();
         let replays = Replays::of(folder.path());
-        let made = replays.make(new("anna", now_us()), of(45)).unwrap();
+        let made = replays.make(new("anna", now_us()), of(4500)).unwrap();
         let id = &made.replay.id;
         assert_eq!((made.replay.chunks(), made.next()), (5, Some(0)));
         for chunk in [2, 0, 2, 4] {
