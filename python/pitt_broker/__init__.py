@@ -34,6 +34,7 @@ from ._nights import download, releases
 from ._plot_lightcurve import plot_lightcurve
 from ._plot_sky import plot_sky
 from ._plot_stamps import plot_stamps
+from ._replays import Replay, replay_http
 from ._simulate import Simulation, simulate
 from ._table import Table
 
@@ -48,6 +49,7 @@ __all__ = [
     "Match",
     "PittError",
     "QueryError",
+    "Replay",
     "Schemas",
     "Simulation",
     "Stamp",
@@ -67,6 +69,7 @@ __all__ = [
     "plot_sky",
     "plot_stamps",
     "releases",
+    "replay_http",
     "simulate",
     "stamp",
     "test_filter",

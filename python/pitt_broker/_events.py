@@ -242,9 +242,14 @@ class _Lines:
 
 
 def _refused(answer: http.client.HTTPResponse, url: str) -> StreamError:
-    """A refusal, in the server's own words where it has some (RFC 9457)."""
+    """A refusal, in the server's own words where it has some."""
     body = answer.read(65_536)
     answer.close()
+    return _told(answer, body, url)
+
+
+def _told(answer: http.client.HTTPResponse, body: bytes, url: str) -> StreamError:
+    """An error as RFC 9457 has it."""
     try:
         problem = json.loads(body)
         told = str(problem.get("detail") or problem.get("title") or answer.reason)

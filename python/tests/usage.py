@@ -38,6 +38,9 @@ def live() -> None:
             print(number, match["candidate"])
     with pb.follow_http("bright", after="0") as events:
         print(events.last_id, next(events).place)
+    with pb.replay_http(filter="bright", token="pitt_..") as replay:
+        rest: int = replay.chunks - len(list(replay))
+        print(replay.id, rest, replay.state["expires_us"])
 
 
 def made_up() -> int:

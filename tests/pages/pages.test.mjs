@@ -378,6 +378,22 @@ describe('pages over simulated alerts', { skip: SKIP }, () => {
     await page.getByRole('region', { name: 'Stages' }).locator('tbody tr').nth(1).waitFor();
   });
 
+  it('read again what was put aside, and say what came of it', async () => {
+    const nobody = await tab(browser, broker);
+    await nobody.at('/status');
+    const { reasons } = await broker.get('quarantine/reasons');
+    const name = `Read packets with reason ${reasons[0].reason} again`;
+    assert.ok(await nobody.getByRole('button', { name }).isDisabled());
+    const page = await tab(browser, broker, {}, true);
+    await page.at('/status');
+    await page.getByRole('button', { name }).click();
+    await page.getByText(new RegExp(`reason ${reasons[0].reason}, tried again .*still not: [0-9]+ ${reasons[0].reason}`)).waitFor();
+    const last = await broker.get('quarantine/retry');
+    assert.equal(last.state, 'done');
+    assert.equal(last.by, 'tests');
+    assert.deepEqual(page.wrong, []);
+  });
+
   it('have a page for every path of the API', async () => {
     const page = await tab(browser, broker);
     await page.at('/docs');

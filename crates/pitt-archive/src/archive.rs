@@ -582,7 +582,11 @@ impl Inner {
     }
 
     /// Puts together the packets in rows of a file, which ascend.
-    fn join_rows(&self, file: (u64, u32), rows: &[u64]) -> Result<Vec<JoinedPacket>, ArchiveError> {
+    pub(crate) fn join_rows(
+        &self,
+        file: (u64, u32),
+        rows: &[u64],
+    ) -> Result<Vec<JoinedPacket>, ArchiveError> {
         let path = {
             let files = self
                 .packet_files

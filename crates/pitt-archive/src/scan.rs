@@ -4,9 +4,10 @@
 //! the files that may hold the id are read, newest first.
 
 use std::collections::HashMap;
+use std::ops::ControlFlow;
 
 use arrow_array::cast::AsArray;
-use arrow_array::types::{Float32Type, Float64Type, Int32Type, Int64Type};
+use arrow_array::types::{Float32Type, Float64Type, Int64Type};
 use arrow_array::{Array, RecordBatch};
 use pitt_sky::coords::Icrs;
 use pitt_sky::healpix;
@@ -16,6 +17,7 @@ use crate::archive::Archive;
 use crate::delta::TableFile;
 use crate::error::ArchiveError;
 use crate::index::Location;
+use crate::pick::each_stored_in;
 use crate::read;
 use crate::tables::{self, PACKETS};
 
@@ -48,46 +50,20 @@ fn locate_in(
     survey: &str,
     alert_id: i64,
 ) -> Result<Option<Location>, ArchiveError> {
-    let names = [
-        "survey",
-        "alert_id",
-        "partition",
-        "offset",
-        "record",
-        "outcome",
-    ];
-    let (mut row, mut packet_row) = (0, 0);
-    let mut last: Option<(String, i64)> = None;
-    for batch in read::columns(&file.path, &names)? {
-        let batch = batch?;
-        let text = |column: usize, i: usize| batch.column(column).as_string::<i32>().value(i);
-        let ids = batch.column(1).as_primitive::<Int64Type>();
-        let offsets = batch.column(3).as_primitive::<Int64Type>();
-        for i in 0..batch.num_rows() {
-            if last
-                .as_ref()
-                .is_none_or(|(p, o)| *o != offsets.value(i) || p != text(2, i))
-            {
-                packet_row = row;
-                last = Some((text(2, i).to_owned(), offsets.value(i)));
-            }
-            let is_it = ids.is_valid(i) && ids.value(i) == alert_id && text(0, i) == survey;
-            if is_it && text(5, i) == "stored" {
-                return Ok(Some(Location {
-                    commit: file.name.commit,
-                    number: file.name.number,
-                    row: packet_row,
-                    record: batch
-                        .column(4)
-                        .as_primitive::<Int32Type>()
-                        .value(i)
-                        .unsigned_abs(),
-                }));
-            }
-            row += 1;
+    let mut found = None;
+    let _ = each_stored_in(file, &mut |stored| {
+        if stored.alert_id != alert_id || stored.survey != survey {
+            return ControlFlow::Continue(());
         }
-    }
-    Ok(None)
+        found = Some(Location {
+            commit: stored.place.commit,
+            number: stored.place.file,
+            row: stored.place.row,
+            record: stored.record,
+        });
+        ControlFlow::Break(())
+    })?;
+    Ok(found)
 }
 
 const ALERT_COLUMNS: [&str; 9] = [

@@ -25,6 +25,8 @@ pub mod kept;
 pub mod pipeline;
 pub mod plot;
 pub mod publish;
+pub mod replays;
+pub mod retry;
 pub mod screen;
 pub mod source;
 pub mod stored;

@@ -10,6 +10,7 @@ use serde_json::{Map, Value};
 
 use super::avro::{put_long, put_text};
 use crate::batch::AlertBatch;
+use crate::decode::Decoded;
 
 /// The common columns of one alert, when it was received, and the match that made a message of it.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -71,6 +72,14 @@ impl Annotation {
             reliability: number::<Float32Type>(batch, row, "reliability"),
             received_us,
             matched: None,
+        })
+    }
+
+    /// The common columns of one record of a packet that was decoded alone; `None` where it was rejected or the survey has no mapping.
+    pub fn of_record(decoded: &Decoded, record: u32, received_us: i64) -> Option<Annotation> {
+        decoded.batches.iter().find_map(|batch| {
+            let row = batch.origins.iter().position(|o| o.record == record)?;
+            Annotation::of(batch, row, received_us)
         })
     }
 

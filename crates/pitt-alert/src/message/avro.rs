@@ -4,8 +4,7 @@ use bytes::{BufMut, Bytes, BytesMut};
 use serde_json::{Value, json};
 use xxhash_rust::xxh3::xxh3_128;
 
-use super::{AlertRecord, Annotation, MessageError};
-use crate::avro::container::MAGIC;
+use super::{AlertRecord, Annotation, ContainerWriter, MessageError};
 use crate::avro::cursor::{Cursor, Fault};
 use crate::avro::schema::Type;
 use crate::avro::skip::Skip;
@@ -125,21 +124,9 @@ fn blank(ty: &Type, cursor: &mut Cursor, datum: &[u8], out: &mut BytesMut) -> Re
 
 /// A container file of one uncompressed datum. Its sync marker is a hash of it, so that the same alert gives the same bytes.
 fn file(schema: &str, datum: &[u8]) -> Bytes {
-    let sync = xxh3_128(datum).to_be_bytes();
-    let mut out = BytesMut::with_capacity(schema.len() + datum.len() + 96);
-    out.put_slice(MAGIC);
-    put_long(2, &mut out);
-    put_text("avro.schema", &mut out);
-    put_text(schema, &mut out);
-    put_text("avro.codec", &mut out);
-    put_text("null", &mut out);
-    put_long(0, &mut out);
-    out.put_slice(&sync);
-    put_long(1, &mut out);
-    put_long(datum.len() as i64, &mut out);
-    out.put_slice(datum);
-    out.put_slice(&sync);
-    out.freeze()
+    let mut file = ContainerWriter::new(schema, xxh3_128(datum));
+    file.append(datum);
+    file.take()
 }
 
 /// The writer's schema with a last field `pitt`, a record of what [`Annotation`] has, in its order.

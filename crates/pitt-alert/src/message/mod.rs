@@ -22,11 +22,13 @@
 
 mod annotation;
 mod avro;
+mod container;
 mod json;
 mod record;
 
 pub use annotation::{Annotation, Matched, rfc3339};
 pub use avro::annotated_schema;
+pub use container::ContainerWriter;
 pub use record::AlertRecord;
 
 use crate::reason::{Problem, Reason};

@@ -1,23 +1,19 @@
 //! `pitt quarantine list|retry`
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 use std::process::ExitCode;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
-use anyhow::{Context, Result, anyhow};
-use arrow_array::cast::AsArray;
-use arrow_array::types::Int64Type;
-use arrow_array::{Array, RecordBatch};
-use pitt_alert::{Decoder, Position};
-use pitt_query::{Engine, Limits};
+use anyhow::Result;
 use serde_json::json;
 
 use super::{night, query, run, settings, stop_on_ctrl_c};
-use crate::broker::{self, Broker, open_archive};
+use crate::broker::{Broker, open_archive};
 use crate::cli::{Global, QuarantineList, QuarantineRetry};
+use crate::retry::Again;
 use crate::screen::{self, Align, Table, count, counted};
-use crate::source::retried::{PARTITION, Quarantined, Retried};
-use crate::source::{Outlet, Positions, SourceReport};
+use crate::source::Positions;
+use crate::source::retried::PARTITION;
 
 pub(super) fn list(global: &Global, args: &QuarantineList) -> Result<ExitCode> {
     let config = settings(global, vec![])?;
@@ -56,20 +52,17 @@ pub(super) fn list(global: &Global, args: &QuarantineList) -> Result<ExitCode> {
 pub(super) fn retry(global: &Global, args: &QuarantineRetry) -> Result<ExitCode> {
     let config = settings(global, schema_flag(args))?;
     let archive = open_archive(&config.settings, false)?;
-    let engine = query::engine(&archive, &config.settings)?;
-    let done = read_before(&engine)?;
+    let engine = Arc::new(query::engine(&archive, &config.settings)?);
+    let again = Again::look(engine, args.reason.as_deref())?;
     drop(archive);
     let stop = stop_on_ctrl_c()?;
     let mut broker = Broker::open(&config.settings, run::filters_of(&config)?)?;
     let next = broker.positions().next_offset(PARTITION)?;
-    let schemas = broker::schemas(&config.settings, Some(broker.archive().folder()))?;
-    let decoder = Decoder::new(schemas);
+    let schemas = broker.schemas().clone();
     let unread = Mutex::new(BTreeMap::new());
-    let sql = candidates(args.reason.as_deref());
     let title = format!("Quarantine of {}, again", config.settings.archive);
     let outcome = night::pass(broker, title, None, &stop, |outlet| {
-        let retried = Retried::new(decoder, next, &done);
-        let (report, left) = try_again(&engine, &sql, retried, outlet)?;
+        let (report, left) = again.run(schemas, next, outlet)?;
         if let Ok(mut unread) = unread.lock() {
             *unread = left;
         }
@@ -98,87 +91,5 @@ fn schema_flag(args: &QuarantineRetry) -> Vec<(&'static str, toml::Value)> {
     let folder = args.schemas.iter();
     folder
         .map(|folder| ("schema_dir", folder.to_string_lossy().into_owned().into()))
-        .collect()
-}
-
-fn candidates(reason: Option<&str>) -> String {
-    let chosen = reason.map_or_else(String::new, |reason| {
-        format!("AND reason = '{}'", reason.replace('\'', "''"))
-    });
-    format!(
-        "SELECT \"partition\", \"offset\", name, reason, packet FROM quarantine \
-         WHERE packet IS NOT NULL AND \"partition\" <> '{PARTITION}' {chosen} ORDER BY \"partition\", \"offset\""
-    )
-}
-
-/// Names of the packets that an earlier try has read.
-fn read_before(engine: &Engine) -> Result<HashSet<String>> {
-    let sql = format!("SELECT name FROM packets WHERE \"partition\" = '{PARTITION}'");
-    Ok(query::texts(engine, &sql)?
-        .into_iter()
-        .filter_map(|row| row.into_iter().next())
-        .collect())
-}
-
-fn try_again(
-    engine: &Engine,
-    sql: &str,
-    mut retried: Retried<'_>,
-    outlet: &mut dyn Outlet,
-) -> Result<(SourceReport, BTreeMap<String, u64>)> {
-    let limits = Limits {
-        rows: usize::MAX,
-        time: std::time::Duration::from_secs(24 * 3600),
-    };
-    'all: for batch in engine.query(sql, &limits)? {
-        for quarantined in quarantined(&batch?)? {
-            if !retried.offer(&quarantined, outlet) {
-                break 'all;
-            }
-        }
-    }
-    Ok(retried.finish())
-}
-
-fn quarantined(batch: &RecordBatch) -> Result<Vec<Quarantined>> {
-    let text = |name: &str| -> Result<Vec<String>> {
-        let column = batch
-            .column_by_name(name)
-            .with_context(|| format!("no column `{name}` in quarantine"))?;
-        Ok((0..column.len())
-            .map(|row| screen::cell::text(column, row))
-            .collect())
-    };
-    let (partitions, names, reasons) = (text("partition")?, text("name")?, text("reason")?);
-    let offsets = batch
-        .column_by_name("offset")
-        .and_then(|c| c.as_primitive_opt::<Int64Type>());
-    let packets = batch
-        .column_by_name("packet")
-        .context("no column `packet` in quarantine")?;
-    let offsets = offsets.ok_or_else(|| anyhow!("no column `offset` in quarantine"))?;
-    let packet = |row: usize| {
-        packets
-            .as_binary_opt::<i32>()
-            .map(|bytes| bytes.value(row).to_vec())
-            .or_else(|| {
-                packets
-                    .as_binary_view_opt()
-                    .map(|bytes| bytes.value(row).to_vec())
-            })
-            .context("column `packet` of quarantine is not binary")
-    };
-    (0..batch.num_rows())
-        .map(|row| {
-            Ok(Quarantined {
-                position: Position {
-                    partition: partitions[row].as_str().into(),
-                    offset: offsets.value(row),
-                },
-                name: names[row].clone(),
-                reason: reasons[row].clone(),
-                bytes: packet(row)?.into(),
-            })
-        })
         .collect()
 }

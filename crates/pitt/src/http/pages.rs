@@ -3,7 +3,8 @@
 //! | path | answer |
 //! |---|---|
 //! | `/assets/NAME-HASH.ENDING` | a file; its name changes with its contents, so browsers keep it |
-//! | `/`, `/object/..`, any other path that has no dot outside of a name | the shell, which shows the page of that path; looked at anew each time |
+//! | `/`, `/filters`, `/object/..`, .. | the shell, which shows the page of that path; looked at anew each time |
+//! | any other path that has no dot | the same with status 404: the shell says that there is nothing |
 //!
 //! They hold no data and are the same for all. What they show they ask of the API, with the token that the person has.
 
@@ -35,6 +36,9 @@ const NOT_PAGES: [&str; 8] = [
     "/subjects/",
     "/vo/",
 ];
+
+/// Pages, as `web/src/lib/pages.ts` has them.
+const PLACES: [&str; 6] = ["/", "/docs", "/filters", "/search", "/sql", "/status"];
 
 /// Pages of something that has a name, which may hold a dot.
 const NAMED: [&str; 4] = ["/object/", "/alert/", "/filters/", "/live/"];
@@ -85,7 +89,20 @@ pub(super) fn page(method: &Method, uri: &Uri, headers: &HeaderMap) -> Option<Re
         )
             .into_response()
     };
-    Some(find(SHELL).map_or_else(without, |shell| shell.answer(headers)))
+    let shown = |shell: &Page| match is_page(path) {
+        true => shell.answer(headers),
+        false => shell.answer_missing(headers),
+    };
+    Some(find(SHELL).map_or_else(without, shown))
+}
+
+/// Whether the shell has a page for this path.
+fn is_page(path: &str) -> bool {
+    let names = |before: &&str| {
+        let name = path.strip_prefix(before);
+        name.is_some_and(|name| !name.is_empty() && !name.contains('/'))
+    };
+    PLACES.contains(&path) || path.starts_with("/docs/") || NAMED.iter().any(names)
 }
 
 fn find(path: &str) -> Option<&'static Page> {
@@ -112,6 +129,16 @@ impl Page {
         if let Ok(tag) = HeaderValue::from_str(&self.tag) {
             to.insert(header::ETAG, tag);
         }
+        response
+    }
+
+    /// The same where there is nothing: always whole, as there is nothing to be kept.
+    fn answer_missing(&self, headers: &HeaderMap) -> Response {
+        let mut response = self.body(takes_gzip(headers));
+        *response.status_mut() = StatusCode::NOT_FOUND;
+        let to = response.headers_mut();
+        to.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        to.insert(header::VARY, HeaderValue::from_static("accept-encoding"));
         response
     }
 
@@ -177,13 +204,13 @@ mod tests {
     }
 
     #[test]
-    fn every_path_without_a_dot_is_a_page_and_no_place_of_the_api_is() {
+    fn pages_are_where_the_shell_has_them_and_no_place_of_the_api_is_one() {
         for path in [
             "/",
             "/object/ZTF18abudxnw",
             "/filters/new",
             "/live/a%20b.c",
-            "/anything",
+            "/docs/errors",
         ] {
             assert_eq!(asked(path, &[]).unwrap().status(), StatusCode::OK, "{path}");
         }
@@ -202,6 +229,20 @@ mod tests {
             &HeaderMap::new(),
         );
         assert!(to_write.is_none());
+    }
+
+    #[test]
+    fn where_there_is_nothing_the_shell_says_so_with_status_404() {
+        let Some(shell) = find(SHELL) else {
+            eprintln!("skipped: built without pages");
+            return;
+        };
+        for path in ["/anything", "/object/", "/object/a/b", "/filters/"] {
+            let known = [(header::IF_NONE_MATCH, &*shell.tag)];
+            let answer = asked(path, &known).unwrap();
+            assert_eq!(answer.status(), StatusCode::NOT_FOUND, "{path}");
+            assert_eq!(answer.headers()[header::CONTENT_TYPE], shell.kind());
+        }
     }
 
     #[test]

@@ -100,10 +100,7 @@ impl<'a> Messages<'a> {
         let record = AlertRecord::find(&packet.bytes, number, &self.schemas);
         let record = record.map_err(|error| error.to_string())?;
         let decoded = self.decoder.decode(std::slice::from_ref(packet));
-        let found = decoded.batches.iter().find_map(|batch| {
-            let row = batch.origins.iter().position(|o| o.record == number)?;
-            Annotation::of(batch, row, packet.received_us)
-        });
+        let found = Annotation::of_record(&decoded, number, packet.received_us);
         self.last = Some(Known {
             position: packet.position.clone(),
             number,

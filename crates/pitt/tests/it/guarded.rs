@@ -127,7 +127,10 @@ fn operations() -> Vec<(String, String, bool)> {
     let paths = document["paths"].as_object().unwrap().clone();
     let of_path = |(path, item): (String, Value)| {
         let item = item.as_object().unwrap().clone();
-        let twin = item.contains_key("get");
+        let read = item.get("get").map(|get| &get["operationId"]);
+        let read = read.and_then(Value::as_str).unwrap_or_default();
+        let posted = item.get("post").map(|post| &post["operationId"]);
+        let twin = posted.and_then(Value::as_str) == Some(&*format!("{read}_post"));
         let parts = path.split('/').map(|part| match part.starts_with('{') {
             true => "1",
             false => part,
@@ -160,7 +163,12 @@ fn no_operation_of_the_document_writes_without_a_token() {
             reading += 1;
         } else {
             assert_eq!(found, 401, "{what}");
-            assert_eq!(status(&port, &what, &[&reader]), 403, "{what}");
+            let with_token = status(&port, &what, &[&reader]);
+            // What changes nothing but one's own takes any token.
+            match path.starts_with("/api/v1/replays") {
+                true => assert!(![401, 403].contains(&with_token), "{what}: {with_token}"),
+                false => assert_eq!(with_token, 403, "{what}"),
+            }
             writing += 1;
         }
     }

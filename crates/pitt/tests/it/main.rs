@@ -6,7 +6,9 @@
 )]
 
 mod asked;
+mod client;
 mod download;
+mod examples;
 mod failing;
 mod figures;
 mod fresh;
@@ -24,8 +26,9 @@ mod openapi;
 mod port;
 mod publish;
 mod quarantine;
-mod restored;
 mod readers;
+mod replays;
+mod restored;
 mod serve;
 mod settings;
 mod status;

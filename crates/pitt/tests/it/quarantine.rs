@@ -6,7 +6,12 @@ use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
+use serde_json::Value;
+
+use super::client::Running;
+use super::port::PATIENCE;
 use super::{bad, examples, good, json, lsst_visit};
 
 /// Simulated messages of LSST; the first two claim a schema id that nobody knows.
@@ -161,4 +166,203 @@ fn what_a_silent_registry_left_unread_is_read_when_it_answers() {
     assert_eq!(asked.load(Ordering::Relaxed), 1);
     assert_eq!(json(dir, &retry)["passed_over"], 2);
     assert_eq!(asked.load(Ordering::Relaxed), 1, "kept in the archive");
+}
+
+/// Waits until reading again is over, and gives what came of it.
+fn settled(broker: &Running) -> Value {
+    let begin = Instant::now();
+    loop {
+        let state = broker.get("quarantine/retry").good();
+        if state["state"] != "running" {
+            return state;
+        }
+        assert!(begin.elapsed() < PATIENCE, "{state}");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+/// Waits until the broker shows so many alerts.
+fn shows(broker: &Running, alerts: usize) {
+    let begin = Instant::now();
+    let sql = serde_json::json!({"query": "SELECT count(*) AS n FROM alerts"});
+    loop {
+        let answer = broker.post("sql", &sql);
+        if answer.status == 200
+            && answer.json()["rows"][0]["n"].to_string().trim_matches('"') == alerts.to_string()
+        {
+            return;
+        }
+        let told = String::from_utf8_lossy(&answer.body).into_owned();
+        assert!(begin.elapsed() < PATIENCE, "{told}");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+/// Puts the missing schema where the settings look for it.
+fn bring_schema(dir: &Path, schema: &Path) {
+    fs::copy(schema, dir.join("avsc/4200.avsc")).unwrap();
+}
+
+#[test]
+fn a_running_broker_reads_its_quarantine_again_when_asked() {
+    let folder = tempfile::tempdir().unwrap();
+    let dir = folder.path();
+    let schema = night_with_an_unknown_schema(dir);
+    fs::create_dir(dir.join("avsc")).unwrap();
+    fs::write(dir.join("pitt.toml"), "schema_dir = \"avsc\"\n").unwrap();
+    fs::create_dir(dir.join("filters")).unwrap();
+    fs::write(dir.join("filters/all.sql"), "alert_id > 0").unwrap();
+    let broker = Running::run(dir, "pitt-data", &["--from", "night", "--follow"]);
+    shows(&broker, 4);
+    assert_eq!(broker.get("quarantine/retry").good()["state"], "never");
+    let begun = broker.post("quarantine/retry", &serde_json::json!({}));
+    assert_eq!(
+        (begun.status, begun.header("location")),
+        (202, Some("/api/v1/quarantine/retry"))
+    );
+    assert_eq!(begun.json()["state"], "running");
+    let early = settled(&broker);
+    assert_eq!(
+        (&early["state"], &early["stored"]),
+        (&serde_json::json!("done"), &serde_json::json!(0)),
+        "{early}"
+    );
+    assert_eq!(
+        early["still_unread"],
+        serde_json::json!({"unknown_schema": 2})
+    );
+
+    bring_schema(dir, &schema);
+    let other = broker.post(
+        "quarantine/retry",
+        &serde_json::json!({"reason": "bad_data"}),
+    );
+    assert_eq!(other.status, 202);
+    assert_eq!(settled(&broker)["read"], 0);
+    assert_eq!(
+        broker
+            .post(
+                "quarantine/retry",
+                &serde_json::json!({"reason": "unknown_schema"})
+            )
+            .status,
+        202
+    );
+    let done = settled(&broker);
+    assert_eq!(
+        (&done["read"], &done["stored"], &done["matches"]),
+        (
+            &serde_json::json!(2),
+            &serde_json::json!(2),
+            &serde_json::json!(2)
+        ),
+        "{done}"
+    );
+    assert_eq!(
+        (&done["by"], &done["reason"]),
+        (
+            &serde_json::json!("anna"),
+            &serde_json::json!("unknown_schema")
+        )
+    );
+    // The broker learns of it like of any other writer's commits, and goes on.
+    shows(&broker, 6);
+    let ledger = broker.get("ledger").good();
+    assert_eq!(ledger["balances"], true, "{ledger}");
+    let wrong = broker
+        .post(
+            "quarantine/retry",
+            &serde_json::json!({"reason": "unknown_shema"}),
+        )
+        .json();
+    assert_eq!(
+        (&wrong["code"], &wrong["where"]),
+        (
+            &serde_json::json!("bad_parameter"),
+            &serde_json::json!("reason")
+        )
+    );
+    assert!(
+        wrong["detail"].as_str().unwrap().contains("unknown_schema"),
+        "{wrong}"
+    );
+    assert_eq!(
+        broker
+            .post("quarantine/retry", &serde_json::json!({}))
+            .status,
+        202
+    );
+    let again = settled(&broker);
+    assert_eq!(
+        (&again["stored"], &again["read_before"]),
+        (&serde_json::json!(0), &serde_json::json!(2)),
+        "{again}"
+    );
+    ztf_visit(dir);
+    shows(&broker, 9);
+    drop(broker);
+    good(dir, &["run", "--from", "night"]);
+    assert_eq!(json(dir, &["verify", "--json"])["ok"], true);
+    let matched = super::matches(dir, "pitt-data");
+    assert_eq!(matched.lines().count(), 1 + 9, "{matched}");
+}
+
+/// Three more alerts for a run that follows.
+fn ztf_visit(dir: &Path) {
+    let made = [
+        "simulate",
+        "--into",
+        "night/more",
+        "--alerts-per-visit",
+        "3",
+        "--survey",
+        "ztf",
+        "--visits",
+        "1",
+        "--bad-per-million",
+        "0",
+    ];
+    good(dir, &made);
+}
+
+#[test]
+fn an_archive_that_is_served_is_written_only_by_who_may() {
+    let folder = tempfile::tempdir().unwrap();
+    let dir = folder.path();
+    let schema = night_with_an_unknown_schema(dir);
+    good(dir, &["run", "--from", "night"]);
+    fs::create_dir(dir.join("avsc")).unwrap();
+    bring_schema(dir, &schema);
+    fs::write(dir.join("pitt.toml"), "schema_dir = \"avsc\"\n").unwrap();
+    let mut server = Running::serve(dir, &[]);
+    let session = server.token.take();
+    assert_eq!(
+        server
+            .post("quarantine/retry", &serde_json::json!({}))
+            .status,
+        401
+    );
+    let reader = json(dir, &["token", "create", "ben", "--json"]);
+    server.token = reader["token"].as_str().map(str::to_owned);
+    assert_eq!(
+        server
+            .post("quarantine/retry", &serde_json::json!({}))
+            .status,
+        403
+    );
+    server.token = session;
+    assert_eq!(
+        server
+            .post("quarantine/retry", &serde_json::json!({}))
+            .status,
+        202
+    );
+    let done = settled(&server);
+    assert_eq!(
+        (&done["state"], &done["stored"]),
+        (&serde_json::json!("done"), &serde_json::json!(2)),
+        "{done}"
+    );
+    shows(&server, 6);
+    assert_eq!(json(dir, &["verify", "--json"])["ok"], true);
 }

@@ -225,7 +225,11 @@ pub fn list(api: &Api, query: &AlertsQuery) -> Result<Table, Problem> {
     Ok(table(&alerts, taken.as_ref())?.going_on(next))
 }
 
-fn known_survey(archive: &Archive, survey: &str) -> Result<(), Problem> {
+/// That there is such a survey.
+///
+/// # Errors
+/// There is none.
+pub(super) fn known_survey(archive: &Archive, survey: &str) -> Result<(), Problem> {
     let known = archive.surveys();
     if known.iter().any(|known| known == survey) {
         return Ok(());

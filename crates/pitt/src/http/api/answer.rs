@@ -4,7 +4,7 @@ use std::io::{self, Write};
 use std::time::Duration;
 
 use axum::body::{Body, Bytes};
-use axum::http::header;
+use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use tokio::runtime::Handle;
@@ -90,6 +90,18 @@ impl Api {
         (name, format): (&str, Format),
         write: impl FnOnce(&Api, &mut Pieces) -> Result<(), Problem> + Send + 'static,
     ) -> Answer {
+        self.stream_as(format.headers(name), write).await
+    }
+
+    /// Answers with these headers by what `write` writes, sent meanwhile.
+    ///
+    /// # Errors
+    /// As above.
+    pub async fn stream_as(
+        &self,
+        headers: HeaderMap,
+        write: impl FnOnce(&Api, &mut Pieces) -> Result<(), Problem> + Send + 'static,
+    ) -> Answer {
         let (send, mut pieces) = mpsc::channel(WAITING);
         let (api, runtime) = (self.clone(), Handle::current());
         self.pool.run(Lane::Long, move || {
@@ -115,7 +127,7 @@ impl Api {
         };
         let first = pieces.recv().await.unwrap_or_else(|| Err(gone()))?;
         let rest = futures::stream::unfold((Some(first), pieces), next_piece);
-        Ok((format.headers(name), Body::from_stream(rest)).into_response())
+        Ok((headers, Body::from_stream(rest)).into_response())
     }
 }
 

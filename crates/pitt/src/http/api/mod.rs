@@ -37,7 +37,9 @@ pub mod pool;
 pub mod position;
 pub mod problem;
 pub mod quarantine;
+pub mod replays;
 pub mod resolve;
+pub mod retry;
 pub mod shelf;
 pub mod sift;
 pub mod sql;
@@ -60,6 +62,7 @@ use crate::config::Settings;
 use crate::telemetry::Telemetry;
 use counted::Counted;
 use pool::Pool;
+use retry::Retries;
 use shelf::Shelf;
 use stock::Stock;
 
@@ -83,6 +86,8 @@ pub struct Parts {
     pub counted: Counted,
     /// Filters' matches as they come.
     pub live: Arc<Live>,
+    /// Quarantined packets read again.
+    pub retries: Retries,
 }
 
 impl Deref for Api {
@@ -112,6 +117,7 @@ impl Api {
             pool: Pool::start()?,
             shelf: Shelf::default(),
             counted: Counted::default(),
+            retries: Retries::default(),
         };
         Ok(Self(Arc::new(parts)))
     }
@@ -146,6 +152,7 @@ fn v1() -> OpenApiRouter<Api> {
         .routes(routes!(holdings::catalogs))
         .routes(routes!(quarantine::quarantine))
         .routes(routes!(quarantine::reasons))
+        .routes(routes!(retry::retry, retry::state))
         .routes(routes!(alerts::sources))
         .routes(routes!(cutouts::cutouts))
         .routes(routes!(holdings::schema_alias))
@@ -155,7 +162,7 @@ fn v1() -> OpenApiRouter<Api> {
 
 /// All handlers, each with its part of the document. Other modules' handlers join here.
 fn handlers() -> OpenApiRouter<Api> {
-    let v1 = v1().merge(live::handlers());
+    let v1 = v1().merge(live::handlers()).merge(replays::handlers());
     OpenApiRouter::with_openapi(document::head())
         .routes(routes!(index::index))
         .nest("/api/v1", v1)

@@ -183,6 +183,9 @@ impl Inner {
         if let Some(scope) = rule.scope {
             caller.require(scope).map_err(refusal::last)?;
         }
+        if rule.named && caller.name().is_none() {
+            return Err(refusal::last(refusal::needs_token(Scope::Read)));
+        }
         let place = self.place(&caller, rule.kind).map_err(refusal::last)?;
         request.extensions_mut().insert(caller);
         let request = self.with_body(request, rule).await?;

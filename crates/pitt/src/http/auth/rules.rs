@@ -96,12 +96,22 @@ const ASKING: &[&str] = &[
     "/mode/{}",
 ];
 
+/// Paths that change nothing but what belongs to the caller: there must be a token, and any will do.
+const OWN: &[&str] = &[
+    "/api/v1/replays",
+    "/api/v1/replays/{}",
+    "/api/v1/replays/{}/ack",
+];
+
 /// Questions that take long.
 const COSTLY: &[&str] = &[
     "/api/v1/sql",
     "/api/v1/filters/test",
     "/api/v1/nights/{}/sky",
     "/api/v1/skymap",
+    "/api/v1/replays",
+    "/api/v1/replays/{}/next",
+    "/api/v1/replays/{}/chunks/{}",
     "/lasair/api/query",
     "/lasair/api/query/",
 ];
@@ -128,6 +138,8 @@ pub(super) enum Kind {
 pub(super) struct Rule {
     /// The scope; `None` for none at all.
     pub(super) scope: Option<Scope>,
+    /// Whether there must be a token, also where the scope needs none.
+    pub(super) named: bool,
     /// How long the answer takes.
     pub(super) kind: Kind,
     /// Whether it counts.
@@ -144,7 +156,8 @@ pub(super) fn of(method: &Method, matched: Option<&str>, path: &str) -> Rule {
     // The pages' shell is what unknown paths get; the API has none.
     let page = matched.is_none() && !path.starts_with("/api/");
     let asks = *method == Method::POST && is(ASKING);
-    let scope = if unsafe_method && !asks {
+    let own = matches!(*method, Method::POST | Method::DELETE) && is(OWN);
+    let scope = if unsafe_method && !asks && !own {
         Some(Scope::Write)
     } else if is(OPEN) || page {
         None
@@ -160,6 +173,7 @@ pub(super) fn of(method: &Method, matched: Option<&str>, path: &str) -> Rule {
     };
     Rule {
         scope,
+        named: own,
         kind,
         counted: !is(&[UNCOUNTED]),
         unsafe_method,
@@ -225,6 +239,16 @@ mod tests {
         let unknown = |path| of(&Method::GET, None, path).scope;
         assert_eq!(unknown("/tonight"), None);
         assert_eq!(unknown("/api/v2/alerts"), Some(Scope::Read));
+    }
+
+    #[test]
+    fn what_belongs_to_the_caller_takes_a_token_of_any_scope() {
+        let rule = |method, path| of(&method, Some(path), path);
+        let made = rule(Method::POST, "/api/v1/replays");
+        assert_eq!((made.scope, made.named), (Some(Scope::Read), true));
+        assert!(!rule(Method::GET, "/api/v1/replays").named);
+        let put = rule(Method::PUT, "/api/v1/replays/{id}");
+        assert_eq!((put.scope, put.named), (Some(Scope::Write), false));
     }
 
     #[test]

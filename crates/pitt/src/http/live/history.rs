@@ -96,14 +96,7 @@ impl History {
         let (_, decoder) = self.decoder.as_mut().context("no decoder")?;
         let received_us = packet.received_us;
         let decoded = decoder.decode(&[packet]);
-        let rows = decoded.batches.iter().flat_map(|batch| {
-            let numbered = batch.origins.iter().enumerate();
-            numbered.map(move |(row, origin)| (batch, row, origin.record))
-        });
-        let mut rows = rows.filter(|(_, _, number)| *number == record);
-        let found = rows
-            .next()
-            .and_then(|(batch, row, _)| Annotation::of(batch, row, received_us));
+        let found = Annotation::of_record(&decoded, record, received_us);
         found.context("a stored alert cannot be decoded (run `pitt verify`)")
     }
 }
