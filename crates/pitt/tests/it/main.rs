@@ -25,6 +25,7 @@ mod status;
 mod stream;
 mod tls;
 mod verdicts;
+mod webhooks;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};

@@ -31,7 +31,10 @@ fn every_operation_has_a_summary_and_every_parameter_a_meaning() {
             for parameter in operation["parameters"].as_array().into_iter().flatten() {
                 assert!(parameter["description"].is_string(), "{place}: {parameter}");
             }
-            if item.get("get").is_some() && item.get("post").is_some() {
+            if operation["operationId"]
+                .as_str()
+                .is_some_and(|id| id.ends_with("_post"))
+            {
                 let taken = &operation["responses"];
                 assert_eq!(taken, &item["get"]["responses"], "{place}");
             }

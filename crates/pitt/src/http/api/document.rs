@@ -43,9 +43,10 @@ pub fn finish(mut document: OpenApi) -> OpenApi {
         for operation in [&mut item.get, &mut item.post] {
             operation.iter_mut().for_each(add_formats);
         }
-        let twice = item.get.is_some();
+        // The same question by POST; another operation has an id of its own.
+        let asked = item.get.as_ref().map(|get| get.operation_id.clone());
         if let Some(post) = item.post.as_mut() {
-            if twice {
+            if asked.is_some_and(|id| id == post.operation_id) {
                 rename(post);
                 take_body(post);
             }

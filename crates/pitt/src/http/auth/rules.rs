@@ -95,6 +95,13 @@ const ASKING: &[&str] = &[
     "/mode/{}",
 ];
 
+/// Paths that need scope `write` also to look: where matches are sent is not for everybody who may read them.
+const CONFIDENTIAL: &[&str] = &[
+    "/api/v1/webhooks",
+    "/api/v1/webhooks/{}/dead",
+    "/api/v1/filters/{}/webhooks",
+];
+
 /// Questions that take long.
 const COSTLY: &[&str] = &[
     "/api/v1/sql",
@@ -143,7 +150,7 @@ pub(super) fn of(method: &Method, matched: Option<&str>, path: &str) -> Rule {
     // The pages' shell is what unknown paths get; the API has none.
     let page = matched.is_none() && !path.starts_with("/api/");
     let asks = *method == Method::POST && is(ASKING);
-    let scope = if unsafe_method && !asks {
+    let scope = if (unsafe_method && !asks) || is(CONFIDENTIAL) {
         Some(Scope::Write)
     } else if is(OPEN) || page {
         None
@@ -224,6 +231,17 @@ mod tests {
         let unknown = |path| of(&Method::GET, None, path).scope;
         assert_eq!(unknown("/tonight"), None);
         assert_eq!(unknown("/api/v2/alerts"), Some(Scope::Read));
+    }
+
+    #[test]
+    fn where_matches_are_sent_is_for_those_who_may_write() {
+        for path in [
+            "/api/v1/webhooks",
+            "/api/v1/webhooks/{id}/dead",
+            "/api/v1/filters/{name}/webhooks",
+        ] {
+            assert_eq!(scope(Method::GET, path), Some(Scope::Write), "{path}");
+        }
     }
 
     #[test]

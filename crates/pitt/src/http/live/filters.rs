@@ -396,6 +396,7 @@ fn document(api: &Api, known: &Known) -> Value {
         "last_match_us": Some(last).filter(|last| *last > 0),
         "followers": {
             "sse": api.live.feed.followers(&known.name),
+            "webhooks": super::hooks::number_of(api, &known.name),
             "topic": Some(topic).filter(|_| output.is_on() && stream != "none"),
         },
     })

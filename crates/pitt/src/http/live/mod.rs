@@ -5,6 +5,7 @@
 //! | [`filters`] | filters: kept, checked, tried, set to work and paused |
 //! | [`feed`], [`place`], [`row`] | the feed of matches, by places that mean the same for ever |
 //! | [`events`] | the feed as server-sent events |
+//! | [`hooks`] | the feed sent to webhooks: made, listed, paused, their dead letters |
 //! | [`mod@matches`] | the list of matches |
 //! | [`recent`] | what is received and not committed yet |
 
@@ -12,6 +13,7 @@ pub mod events;
 pub mod feed;
 pub mod filters;
 mod history;
+pub mod hooks;
 pub mod matches;
 pub mod place;
 pub mod recent;
@@ -138,4 +140,5 @@ pub(super) fn handlers() -> OpenApiRouter<Api> {
         .routes(routes!(events::of_filter))
         .routes(routes!(events::all))
         .routes(routes!(matches::matches))
+        .merge(hooks::handlers())
 }
