@@ -53,6 +53,7 @@ pub(super) struct Carrier {
     feed: Arc<MatchFeed>,
     hook: Arc<Hook>,
     orders: watch::Receiver<Order>,
+    matches: watch::Receiver<u64>,
     courier: Courier,
     patience: Patience,
     shelf: Shelf,
@@ -89,6 +90,7 @@ impl Carrier {
         Ok(Self {
             courier: Courier::new(desk.reach(), &patience),
             waiter: Waiter::new()?,
+            matches: feed.changes(),
             desk,
             feed,
             hook,
@@ -111,6 +113,8 @@ impl Carrier {
     /// Delivers until it is told to end.
     pub(super) fn run(mut self) {
         loop {
+            // What comes from here on is news, also while it is looked.
+            self.matches.mark_unchanged();
             let order = self.orders.borrow_and_update().clone();
             let (hook, finish) = match order {
                 Order::Leave => break,
@@ -377,8 +381,7 @@ impl Carrier {
 
     /// Waits for other orders, for matches if wanted, and at most so long.
     fn wait(&mut self, longest: Duration, for_matches: bool) {
-        let mut matches = self.feed.changes();
-        let orders = &mut self.orders;
+        let (orders, matches) = (&mut self.orders, &mut self.matches);
         let news = async {
             tokio::select! {
                 _ = orders.changed() => {}

@@ -133,10 +133,12 @@ impl Office {
             // One that ended by itself has panicked, and is hired anew.
             !hired.thread.is_finished()
         });
+        let mut hired = Ok(());
         for hook in hooks.iter() {
             match self.carriers.get(&hook.id) {
                 Some(hired) => hired.tell(hook),
-                None => self.hire(hook, &lock)?,
+                // One that is damaged holds up no other.
+                None => hired = hired.and(self.hire(hook, &lock)),
             }
         }
         let left = self.desk.shelves().into_iter();
@@ -144,7 +146,7 @@ impl Office {
             let cleared = self.desk.shelf(&id).clear();
             cleared.with_context(|| format!("cannot remove what is left of webhook {id}"))?;
         }
-        Ok(())
+        hired
     }
 
     /// The lock, if no other process has it; not asked for as long as there is nothing to deliver.

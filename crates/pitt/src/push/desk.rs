@@ -46,7 +46,7 @@ pub enum DeskError {
 pub struct HookDesk {
     folder: PathBuf,
     reach: Reach,
-    known: Mutex<Option<(Mark, Arc<[Arc<Hook>]>)>>,
+    known: Mutex<Option<(Mark, Hooks)>>,
     changed: watch::Sender<u64>,
     pub(super) tally: Tally,
 }
@@ -56,6 +56,9 @@ struct Content {
     format: u32,
     hooks: Vec<Hook>,
 }
+
+/// All webhooks, in the order they were made.
+pub type Hooks = Arc<[Arc<Hook>]>;
 
 /// By what a changed file is known.
 type Mark = (std::time::SystemTime, u64, u64);
@@ -88,7 +91,7 @@ impl HookDesk {
     ///
     /// # Errors
     /// The file cannot be read, or is something else.
-    pub fn hooks(&self) -> Result<Arc<[Arc<Hook>]>> {
+    pub fn hooks(&self) -> Result<Hooks> {
         let mark = self.mark();
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         if let (Some(mark), Some((of, hooks))) = (mark, known.as_ref())
@@ -96,7 +99,7 @@ impl HookDesk {
         {
             return Ok(hooks.clone());
         }
-        let hooks: Arc<[Arc<Hook>]> = self.read()?.into_iter().map(Arc::new).collect();
+        let hooks: Hooks = self.read()?.into_iter().map(Arc::new).collect();
         *known = mark.map(|mark| (mark, hooks.clone()));
         Ok(hooks)
     }

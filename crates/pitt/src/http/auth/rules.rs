@@ -106,6 +106,7 @@ const CONFIDENTIAL: &[&str] = &[
 const COSTLY: &[&str] = &[
     "/api/v1/sql",
     "/api/v1/filters/test",
+    "/api/v1/webhooks/{}/test",
     "/api/v1/nights/{}/sky",
     "/api/v1/skymap",
     "/lasair/api/query",

@@ -11,6 +11,7 @@ use axum::http::StatusCode;
 use axum::response::IntoResponse;
 use serde::Deserialize;
 use serde_json::{Value, json};
+use tokio::sync::oneshot;
 use utoipa::IntoParams;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -23,6 +24,7 @@ use crate::http::api::params::Params;
 use crate::http::api::pool::Lane;
 use crate::http::api::problem::{Problem, shown};
 use crate::http::auth::Caller;
+use crate::push::address::Reach;
 use crate::push::courier::{Courier, Outcome};
 use crate::push::desk::DeskError;
 use crate::push::{Hook, HookDesk, Patience};
@@ -213,18 +215,29 @@ pub async fn test(
     Path(id): Path<String>,
     Params(Nothing {}): Params<Nothing>,
 ) -> Answer {
-    let tested = api.ask(Lane::Long, move |api| {
-        let hook = own(api, &caller, &id)?;
-        let courier = Courier::new(api.hooks.reach(), &Patience::for_a_test());
-        let id = format!("{id}-test-{}", now_us());
-        let error = match courier.post(&hook, &id, "{\"matches\":[],\"test\":true}") {
-            Outcome::Taken => None,
-            Outcome::Later { reason, .. } | Outcome::Never(reason) => Some(reason),
-            Outcome::Gone => Some("the receiver answers 410: it wants no more".to_owned()),
-        };
-        Ok(json!({"ok": error.is_none(), "error": error}))
-    });
-    json(&tested.await?)
+    let reach = api.hooks.reach();
+    let hook = api.ask(Lane::Quick, move |api| own(api, &caller, &id));
+    let hook = hook.await?;
+    let (answer, answered) = oneshot::channel();
+    // A thread of its own: whoever asks the archive need not wait for a receiver.
+    let started = std::thread::Builder::new()
+        .name("pitt-hook-test".into())
+        .spawn(move || answer.send(try_out(&hook, reach)));
+    started.map_err(|error| Problem::fault("the test cannot be sent", &error))?;
+    let error = answered.await;
+    let error = error.map_err(|error| Problem::fault("the test was not sent", &error))?;
+    json(&json!({"ok": error.is_none(), "error": error}))
+}
+
+/// Sends a request without matches; gives what went wrong.
+fn try_out(hook: &Hook, reach: Reach) -> Option<String> {
+    let courier = Courier::new(reach, &Patience::for_a_test());
+    let id = format!("{}-test-{}", hook.id, now_us());
+    match courier.post(hook, &id, "{\"matches\":[],\"test\":true}") {
+        Outcome::Taken => None,
+        Outcome::Later { reason, .. } | Outcome::Never(reason) => Some(reason),
+        Outcome::Gone => Some("the receiver answers 410: it wants no more".to_owned()),
+    }
 }
 
 /// A webhook that the caller may change.
