@@ -69,6 +69,8 @@ pub(super) struct Carrier {
     /// The webhook as it was before it was paused here: orders that speak of that are of before.
     before: Option<Arc<Hook>>,
     said: Option<String>,
+    /// When this process began to deliver: failures of before say nothing of the time between.
+    begun_us: i64,
     share: Share,
     /// Nobody else delivers while this is here.
     _lock: Arc<Held>,
@@ -105,6 +107,7 @@ impl Carrier {
             rested: false,
             before: None,
             said: None,
+            begun_us: now_us(),
             share: Share::default(),
             _lock: lock,
         })
@@ -297,8 +300,9 @@ impl Carrier {
     }
 
     fn has_given_up(&self) -> bool {
+        let longest = self.patience.give_up.as_micros() as i64;
         let since = self.progress.failing_since_us;
-        since.is_some_and(|since| now_us() - since >= self.patience.give_up.as_micros() as i64)
+        since.is_some_and(|since| now_us() - since.max(self.begun_us) >= longest)
     }
 
     /// Goes on after a batch, with the next one in the same write if there is one.
