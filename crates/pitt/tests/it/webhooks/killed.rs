@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::Path;
-use std::process::{Child, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -27,6 +27,13 @@ impl Run {
         command.args(words).envs(environment);
         let quiet = command.stdout(Stdio::null()).stderr(Stdio::null());
         Self(quiet.spawn().unwrap())
+    }
+
+    /// Ends it in order: what it has is committed.
+    fn end(mut self) {
+        let id = self.0.id().to_string();
+        let told = Command::new("kill").args(["-INT", &id]).status().unwrap();
+        assert!(told.success() && self.0.wait().unwrap().success());
     }
 
     /// Where its port is.
@@ -94,7 +101,7 @@ fn a_broker_that_is_killed_while_it_delivers_goes_on_where_it_was() {
         hook["pending"] == 0 && hook["last_error"].is_null()
     };
     until("nothing waits", all_taken);
-    drop(second);
+    second.end();
     receiver.assert_signed(hook["secret"].as_str().unwrap());
     let numbers = told(
         dir,
