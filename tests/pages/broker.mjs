@@ -15,7 +15,7 @@ const ALERTS = 1200;
 export class Broker {
   constructor() {
     this.folder = mkdtempSync(join(tmpdir(), 'pitt-pages-'));
-    this.environment = { ...process.env, PITT_HTTP_LISTEN: '127.0.0.1:0', PITT_ARCHIVE: join(this.folder, 'archive') };
+    this.environment = { ...process.env, PITT_HTTP_LISTEN: '127.0.0.1:0', PITT_PUSH_ALLOW_PRIVATE: 'true', PITT_ARCHIVE: join(this.folder, 'archive') };
   }
 
   /** Runs a command to its end, and gives what it printed. */

@@ -1,6 +1,8 @@
 // Walks every page in a real browser over the real program, and compares what stands there with the API.
 import assert from 'node:assert/strict';
+import { createHmac } from 'node:crypto';
 import { existsSync } from 'node:fs';
+import { createServer } from 'node:http';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { axe, executable, launch, PHONE, tab } from './browser.mjs';
@@ -329,6 +331,69 @@ describe('pages over simulated alerts', { skip: SKIP }, () => {
     await page.waitForURL(/\/filters$/);
     assert.ok(!(await broker.get('filters')).filters.some((one) => one.name === 'of_tests' && one.state === 'active'));
     assert.deepEqual(page.wrong, []);
+  });
+
+  it('send matches to a receiver, from the making of a webhook to its removal', async () => {
+    const came = [];
+    let status = 204;
+    const receiver = createServer(async (request, response) => {
+      let body = '';
+      for await (const piece of request) body += piece;
+      came.push({ headers: request.headers, body, status });
+      response.writeHead(status).end();
+    });
+    await new Promise((done) => receiver.listen(0, '127.0.0.1', done));
+    const taken = { text: '-- title: for a receiver\n-- survey: any\nreliability >= 0', activate: true };
+    const kept = await fetch(`${broker.url}/api/v1/filters/for_a_receiver`, {
+      method: 'PUT',
+      headers: { authorization: `Bearer ${broker.token}`, 'content-type': 'application/json' },
+      body: JSON.stringify(taken),
+    });
+    assert.ok(kept.ok, await kept.text());
+    const page = await tab(browser, broker, {}, true);
+    await page.at('/filters/for_a_receiver');
+    await page.getByLabel('Address of a webhook').fill(`http://127.0.0.1:${receiver.address().port}/matches?key=hidden`);
+    await page.getByLabel('Note').fill('<b>for a test</b>');
+    await page.getByRole('button', { name: 'Add webhook' }).click();
+    const secret = await page.locator('.made code').innerText();
+    assert.match(secret, /^whsec_/);
+    await page.getByRole('button', { name: 'Copy secret' }).waitFor();
+    const hook = page.getByRole('list', { name: 'Webhooks' }).getByRole('listitem');
+    await hook.getByText('<b>for a test</b>').waitFor();
+    await hook.getByRole('button', { name: 'Test' }).click();
+    await page.getByText('The test was taken.').waitFor();
+    const matches = () => came.filter((one) => one.status === 204).flatMap((one) => JSON.parse(one.body).matches);
+    await until('matches come', () => matches().length > 0);
+    for (const { headers, body } of came) {
+      const signed = createHmac('sha256', secret).update(`${headers['x-pitt-timestamp']}.${body}`).digest('hex');
+      assert.equal(headers['x-pitt-signature'], `v1=${signed}`);
+    }
+    assert.ok(matches().every((row) => row.filter === 'for_a_receiver' && typeof row.alert_id === 'string'));
+    assert.deepEqual(await axe(page), []);
+
+    const told = async () => (await broker.get('filters/for_a_receiver/webhooks')).webhooks[0];
+    assert.ok(!JSON.stringify(await told()).includes(secret));
+    status = 422;
+    await hook.getByRole('button', { name: 'Dead letters' }).click({ timeout: 60_000 });
+    await hook.locator('.dead').getByText('the receiver answers 422').first().waitFor();
+    status = 204;
+    await hook.getByRole('button', { name: 'Send again' }).click();
+    await until('none is dead', async () => (await told()).failed === 0);
+    await hook.getByRole('button', { name: 'Pause' }).click();
+    await hook.getByText('paused', { exact: true }).waitFor();
+    assert.equal((await told()).state, 'paused');
+    await hook.getByRole('button', { name: 'Resume' }).click();
+    await hook.getByText('active', { exact: true }).waitFor();
+    await page.at('/filters');
+    await page.getByText('1 webhook').waitFor();
+    await page.at('/status');
+    await page.getByText('delivering', { exact: true }).waitFor();
+    await page.at('/filters/for_a_receiver');
+    await hook.getByRole('button', { name: 'Remove' }).click();
+    await until('it is gone', async () => (await told()) === undefined);
+    await until('it is not shown', async () => (await hook.count()) === 0);
+    assert.deepEqual(page.wrong, []);
+    receiver.close();
   });
 
   it('say what a token is for when there is none', async () => {

@@ -25,6 +25,7 @@ pub mod kept;
 pub mod pipeline;
 pub mod plot;
 pub mod publish;
+pub mod push;
 pub mod replays;
 pub mod retry;
 pub mod screen;

@@ -14,7 +14,7 @@ use super::settings;
 use crate::cli::{self, Global};
 use crate::screen::{self, Align, Table, bytes, count, milliseconds, span, utc};
 use crate::source::now_us;
-use crate::telemetry::{FilterStatus, InputStatus, OutputStatus, RunState, Status};
+use crate::telemetry::{FilterStatus, InputStatus, OutputStatus, RunState, Status, WebhooksStatus};
 
 /// How often `--watch` looks.
 const LOOK: Duration = Duration::from_secs(1);
@@ -193,6 +193,9 @@ impl View {
         text.push_str(&filters(&run.filters, run.output.is_some()));
         if let Some(output) = &run.output {
             text.push_str(&self.output(output));
+        }
+        if let Some(webhooks) = run.webhooks.as_ref().filter(|hooks| hooks.delivering) {
+            text.push_str(&self::webhooks(webhooks));
         }
         text
     }
@@ -429,9 +432,41 @@ fn wrapped(lead: &str, text: &str) -> String {
     out
 }
 
+/// What was sent, and what was not taken.
+fn webhooks(of: &WebhooksStatus) -> String {
+    let said = format!(
+        "{} webhooks, {} failing, {} paused: {} matches delivered, {} waiting, {} batches given up",
+        of.hooks,
+        of.failing,
+        of.paused,
+        count(of.delivered),
+        count(of.waiting),
+        count(of.dead)
+    );
+    format!("\n{}", wrapped("  ", &said))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn webhooks_fit_eighty_columns_too() {
+        let of = WebhooksStatus {
+            delivering: true,
+            hooks: 3,
+            paused: 1,
+            delivered: 123_456,
+            waiting: 12,
+            ..WebhooksStatus::default()
+        };
+        let text = webhooks(&of);
+        assert!(text.lines().all(|line| line.chars().count() <= WIDTH));
+        insta::assert_snapshot!(text.trim(), @r"
+        3 webhooks, 0 failing, 1 paused: 123,456 matches delivered, 12 waiting, 0
+          batches given up
+        ");
+    }
 
     /// A document as another process has written it, with changes.
     fn run(changes: serde_json::Value) -> Status {

@@ -15,6 +15,7 @@ use crate::http::registry::{Catalogue, Surveys, Topics};
 use crate::http::{Port, Site};
 use crate::pipeline::Counters;
 use crate::publish::{Form, Routes};
+use crate::push::{Delivery, Patience};
 use crate::telemetry::{InputStatus, PartitionStatus, Reporter, Telemetry, TroubleStatus};
 
 /// What shows a run to others, from its first pass to its end.
@@ -24,6 +25,7 @@ pub(super) struct Watched {
     reporter: Option<Reporter>,
     live: Arc<Live>,
     beating: Option<Beating>,
+    delivery: Option<Delivery>,
 }
 
 impl Watched {
@@ -46,7 +48,7 @@ impl Watched {
                 .map_or_else(Vec::new, |open| open.schemas())
         };
         let api = Api::new(telemetry.clone(), &config.settings)?;
-        let live = api.live.clone();
+        let (live, hooks) = (api.live.clone(), api.hooks.clone());
         let site = Site {
             telemetry: telemetry.clone(),
             api,
@@ -73,9 +75,14 @@ impl Watched {
             Some(_) => Some(Beating::start(&live, &telemetry)?),
             None => None,
         };
+        let delivery = match &beating {
+            Some(_) => Some(Delivery::start(&hooks, &live.feed, Patience::default())?),
+            None => None,
+        };
         Ok(Self {
             live,
             beating,
+            delivery,
             reporter: Some(Reporter::start(telemetry.clone())?),
             telemetry,
             port,
@@ -133,6 +140,7 @@ impl Watched {
 
     fn close(&mut self) {
         // Readers end before the port does.
+        self.delivery = None;
         self.beating = None;
         self.port = None;
         self.reporter = None;

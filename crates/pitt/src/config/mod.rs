@@ -7,6 +7,7 @@ mod http;
 pub mod kafka;
 mod layers;
 mod output;
+mod push;
 mod ranges;
 
 use std::path::{Path, PathBuf};
@@ -18,6 +19,7 @@ use kafka::KafkaInput;
 use layers::Layers;
 pub use layers::{Entry, Origin};
 pub use output::OutputSettings;
+pub use push::PushSettings;
 
 /// The default file, which is the reference as well.
 pub const DEFAULT: &str = include_str!("default.toml");
@@ -106,6 +108,8 @@ pub struct Settings {
     pub http: HttpSettings,
     /// Where matches are published.
     pub output: OutputSettings,
+    /// Webhooks.
+    pub push: PushSettings,
     /// Limits of a query.
     pub query: QuerySettings,
 }

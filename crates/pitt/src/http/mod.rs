@@ -134,6 +134,7 @@ impl Port {
             .map_err(HttpError::Start)?;
         let limits = limits(settings);
         let (scheme, guard) = (scheme(settings), auth.clone());
+        let api = site.api.clone();
         let thread = std::thread::Builder::new()
             .name("pitt-http".into())
             .spawn(move || {
@@ -150,6 +151,8 @@ impl Port {
                 guard.note();
                 // A question to the archive that hangs must not hold up the end of the program.
                 runtime.shutdown_background();
+                // Its query engine has a runtime of its own, which must not be let go of last inside another.
+                drop(api);
             })
             .map_err(HttpError::Start)?;
         Ok(Some(Self {

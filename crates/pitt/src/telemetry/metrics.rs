@@ -9,7 +9,7 @@
 use std::fmt::{Display, Write};
 use std::ops::Range;
 
-use super::{InputStatus, OutputStatus, Status, Telemetry, process};
+use super::{InputStatus, OutputStatus, Status, Telemetry, WebhooksStatus, process};
 use crate::pipeline::{Latency, Stage};
 
 /// What the answer says it is.
@@ -27,6 +27,9 @@ pub fn text(telemetry: &Telemetry, steps: usize) -> String {
     inputs(&mut page, &status.inputs);
     if let Some(output) = &status.output {
         self::output(&mut page, output);
+    }
+    if let Some(webhooks) = &status.webhooks {
+        self::webhooks(&mut page, webhooks);
     }
     page.family(
         "pitt_stage_seconds",
@@ -185,6 +188,62 @@ fn output(page: &mut Page, output: &OutputStatus) {
             "Matches that wait to be published.",
             behind,
         );
+    }
+}
+
+fn webhooks(page: &mut Page, webhooks: &WebhooksStatus) {
+    let families = [
+        (
+            "pitt_webhooks_delivering",
+            "gauge",
+            "1 in the process of an archive that delivers its webhooks.",
+            u64::from(webhooks.delivering),
+        ),
+        (
+            "pitt_webhooks",
+            "gauge",
+            "Webhooks of the archive.",
+            webhooks.hooks,
+        ),
+        (
+            "pitt_webhooks_paused",
+            "gauge",
+            "Webhooks that rest.",
+            webhooks.paused,
+        ),
+        (
+            "pitt_webhooks_failing",
+            "gauge",
+            "Webhooks whose receiver does not take what it is sent.",
+            webhooks.failing,
+        ),
+        (
+            "pitt_webhook_delivered_total",
+            "counter",
+            "Matches that receivers of webhooks took.",
+            webhooks.delivered,
+        ),
+        (
+            "pitt_webhook_failed_total",
+            "counter",
+            "Requests that receivers of webhooks did not take.",
+            webhooks.refused,
+        ),
+        (
+            "pitt_webhook_dead_total",
+            "counter",
+            "Batches of matches that were given up.",
+            webhooks.dead,
+        ),
+        (
+            "pitt_webhook_waiting",
+            "gauge",
+            "Matches that were read for a receiver and not taken yet.",
+            webhooks.waiting,
+        ),
+    ];
+    for (name, kind, help, value) in families {
+        page.one(name, kind, help, value);
     }
 }
 

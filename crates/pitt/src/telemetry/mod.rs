@@ -20,6 +20,7 @@ use pitt_archive::{Archive, tables};
 
 use crate::filters::FilterDesk;
 use crate::pipeline::{Counters, Stage};
+use crate::push::HookDesk;
 use crate::source::now_us;
 use rate::Rates;
 
@@ -27,7 +28,7 @@ pub use process::{Memory, memory};
 pub use reporter::Reporter;
 pub use status::{
     ArchiveStatus, Counts, FilterStatus, InputStatus, OutputStatus, PartitionStatus, RateStatus,
-    RunState, StageStatus, Status, TroubleStatus,
+    RunState, StageStatus, Status, TroubleStatus, WebhooksStatus,
 };
 
 type Asked<T> = Box<dyn Fn() -> T + Send>;
@@ -46,6 +47,7 @@ pub struct Telemetry {
     before: Mutex<BTreeMap<String, u64>>,
     /// Addresses of the output.
     output: OnceLock<String>,
+    webhooks: OnceLock<Arc<HookDesk>>,
     rates: Mutex<Rates>,
     stored: Mutex<Option<ArchiveStatus>>,
     ended: Mutex<Option<(RunState, Option<String>)>>,
@@ -70,6 +72,7 @@ impl Telemetry {
             inputs: Mutex::default(),
             before: Mutex::default(),
             output: OnceLock::new(),
+            webhooks: OnceLock::new(),
             rates: Mutex::new(Rates::new(Instant::now())),
             stored: Mutex::default(),
             ended: Mutex::default(),
@@ -135,6 +138,11 @@ impl Telemetry {
     /// Says that there is an output, at these addresses.
     pub fn watch_output(&self, servers: &str) {
         let _ = self.output.set(servers.to_owned());
+    }
+
+    /// Says where the webhooks are.
+    pub fn watch_webhooks(&self, desk: &Arc<HookDesk>) {
+        let _ = self.webhooks.set(desk.clone());
     }
 
     /// Notes that the run is over, and why if not in order.
@@ -203,6 +211,7 @@ impl Telemetry {
             filters: self.filters(),
             inputs: self.inputs(),
             output: self.output(),
+            webhooks: self.webhooks.get().and_then(|desk| desk.status()),
             archive: lock(&self.stored).clone(),
             disk: process::disk(&self.folder),
             memory: memory(),

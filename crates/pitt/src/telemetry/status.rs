@@ -56,6 +56,9 @@ pub struct Status {
     pub inputs: Vec<InputStatus>,
     /// Its output, if it has one.
     pub output: Option<OutputStatus>,
+    /// Webhooks, if there are any.
+    #[serde(default)]
+    pub webhooks: Option<WebhooksStatus>,
     /// What the archive had when it was last counted.
     pub archive: Option<ArchiveStatus>,
     /// Free and all bytes of the archive's disk.
@@ -208,6 +211,27 @@ pub struct OutputStatus {
     pub last_error: Option<TroubleStatus>,
     /// Matches that wait to be published; `None` while unknown.
     pub behind: Option<u64>,
+}
+
+/// The webhooks of an archive, and what this process has delivered of them since it started.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WebhooksStatus {
+    /// Whether this process delivers them: one of an archive does.
+    pub delivering: bool,
+    /// How many there are.
+    pub hooks: u64,
+    /// Of them those that rest,
+    pub paused: u64,
+    /// and those whose receiver does not take what it is sent.
+    pub failing: u64,
+    /// Matches that receivers took.
+    pub delivered: u64,
+    /// Requests that they did not take.
+    pub refused: u64,
+    /// Batches that were given up.
+    pub dead: u64,
+    /// Matches that were read for a receiver and not taken yet.
+    pub waiting: u64,
 }
 
 /// What an archive has.

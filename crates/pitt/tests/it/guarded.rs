@@ -127,10 +127,10 @@ fn operations() -> Vec<(String, String, bool)> {
     let paths = document["paths"].as_object().unwrap().clone();
     let of_path = |(path, item): (String, Value)| {
         let item = item.as_object().unwrap().clone();
-        let read = item.get("get").map(|get| &get["operationId"]);
-        let read = read.and_then(Value::as_str).unwrap_or_default();
-        let posted = item.get("post").map(|post| &post["operationId"]);
-        let twin = posted.and_then(Value::as_str) == Some(&*format!("{read}_post"));
+        let id = |method: &str| item.get(method)?["operationId"].as_str();
+        // The same question by GET and POST; another operation has an id of its own.
+        let asked = id("get").map(|id| format!("{id}_post"));
+        let twin = asked.is_some() && asked.as_deref() == id("post");
         let parts = path.split('/').map(|part| match part.starts_with('{') {
             true => "1",
             false => part,

@@ -35,6 +35,7 @@ mod status;
 mod stream;
 mod tls;
 mod verdicts;
+mod webhooks;
 mod writing;
 
 use std::path::{Path, PathBuf};

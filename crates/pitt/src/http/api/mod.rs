@@ -59,6 +59,7 @@ use utoipa_axum::routes;
 
 use super::live::{self, Live};
 use crate::config::Settings;
+use crate::push::HookDesk;
 use crate::telemetry::Telemetry;
 use counted::Counted;
 use pool::Pool;
@@ -88,6 +89,8 @@ pub struct Parts {
     pub live: Arc<Live>,
     /// Quarantined packets read again.
     pub retries: Retries,
+    /// Where matches are sent.
+    pub hooks: Arc<HookDesk>,
 }
 
 impl Deref for Api {
@@ -109,9 +112,12 @@ impl Api {
         let live = Arc::new(Live::new(telemetry.clone(), recent_bytes));
         let stock = Stock::new(move || archive.open_archive());
         stock.set_fresh(live.recent.clone());
+        let hooks = Arc::new(HookDesk::of(telemetry.archive(), &settings.push));
+        telemetry.watch_webhooks(&hooks);
         let parts = Parts {
             stock,
             live,
+            hooks,
             telemetry,
             settings: settings.clone(),
             pool: Pool::start()?,

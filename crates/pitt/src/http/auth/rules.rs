@@ -103,10 +103,18 @@ const OWN: &[&str] = &[
     "/api/v1/replays/{}/ack",
 ];
 
+/// Paths that need scope `write` also to look: where matches are sent is not for everybody who may read them.
+const CONFIDENTIAL: &[&str] = &[
+    "/api/v1/webhooks",
+    "/api/v1/webhooks/{}/dead",
+    "/api/v1/filters/{}/webhooks",
+];
+
 /// Questions that take long.
 const COSTLY: &[&str] = &[
     "/api/v1/sql",
     "/api/v1/filters/test",
+    "/api/v1/webhooks/{}/test",
     "/api/v1/nights/{}/sky",
     "/api/v1/skymap",
     "/api/v1/replays",
@@ -157,7 +165,7 @@ pub(super) fn of(method: &Method, matched: Option<&str>, path: &str) -> Rule {
     let page = matched.is_none() && !path.starts_with("/api/");
     let asks = *method == Method::POST && is(ASKING);
     let own = matches!(*method, Method::POST | Method::DELETE) && is(OWN);
-    let scope = if unsafe_method && !asks && !own {
+    let scope = if (unsafe_method && !asks && !own) || is(CONFIDENTIAL) {
         Some(Scope::Write)
     } else if is(OPEN) || page {
         None
@@ -249,6 +257,17 @@ mod tests {
         assert!(!rule(Method::GET, "/api/v1/replays").named);
         let put = rule(Method::PUT, "/api/v1/replays/{id}");
         assert_eq!((put.scope, put.named), (Some(Scope::Write), false));
+    }
+
+    #[test]
+    fn where_matches_are_sent_is_for_those_who_may_write() {
+        for path in [
+            "/api/v1/webhooks",
+            "/api/v1/webhooks/{id}/dead",
+            "/api/v1/filters/{name}/webhooks",
+        ] {
+            assert_eq!(scope(Method::GET, path), Some(Scope::Write), "{path}");
+        }
     }
 
     #[test]

@@ -183,11 +183,20 @@ impl MatchFeed {
         for filter in &filters {
             *followers.entry(filter.clone()).or_default() += 1;
         }
+        drop(followers);
+        let mut reader = self.quiet_reader(places, filters);
+        reader.counted = true;
+        reader
+    }
+
+    /// A reader that is not counted among the followers.
+    pub fn quiet_reader(self: &Arc<Self>, places: Places, filters: Vec<String>) -> Reader {
         Reader {
             feed: self.clone(),
             told: places.clone(),
             places,
             filters,
+            counted: false,
             empty_since: None,
         }
     }
@@ -235,7 +244,7 @@ impl MatchFeed {
     }
 
     /// Told after every change.
-    pub(super) fn changes(&self) -> watch::Receiver<u64> {
+    pub(crate) fn changes(&self) -> watch::Receiver<u64> {
         self.told.subscribe()
     }
 
@@ -294,6 +303,7 @@ pub struct Reader {
     /// The same without what was found and not handed on yet.
     told: Places,
     filters: Vec<String>,
+    counted: bool,
     empty_since: Option<Instant>,
 }
 
@@ -379,7 +389,7 @@ impl Reader {
 impl Drop for Reader {
     fn drop(&mut self) {
         let mut followers = lock(&self.feed.followers);
-        for filter in &self.filters {
+        for filter in self.filters.iter().filter(|_| self.counted) {
             if let Some(number) = followers.get_mut(filter) {
                 *number -= 1;
             }

@@ -419,6 +419,7 @@ fn document(api: &Api, known: &Known, taken: &Taken) -> Value {
         "cost_us": known.cost_us,
         "followers": {
             "sse": api.live.feed.followers(&known.name),
+            "webhooks": super::hooks::number_of(api, &known.name),
             "topic": Some(topic).filter(|_| output.is_on() && stream != "none"),
         },
     })

@@ -5,6 +5,7 @@
 //! | [`filters`] | filters: kept, checked, tried, set to work and paused |
 //! | [`feed`], [`place`], [`row`] | the feed of matches, by places that mean the same for ever |
 //! | [`events`] | the feed as server-sent events |
+//! | [`hooks`] | the feed sent to webhooks: made, listed, paused, their dead letters |
 //! | [`mod@matches`] | the list of matches |
 //! | [`figures`] | what filters took, and how the night goes |
 //! | [`recent`] | what is received and not committed yet |
@@ -14,6 +15,7 @@ pub mod feed;
 pub mod figures;
 pub mod filters;
 mod history;
+pub mod hooks;
 pub mod matches;
 pub mod place;
 pub mod recent;
@@ -148,4 +150,5 @@ pub(super) fn handlers() -> OpenApiRouter<Api> {
         .routes(routes!(events::of_filter))
         .routes(routes!(events::all))
         .routes(routes!(matches::matches))
+        .merge(hooks::handlers())
 }
