@@ -133,7 +133,7 @@ impl Port {
             .build()
             .map_err(HttpError::Start)?;
         let limits = limits(settings);
-        let (scheme, guard) = (scheme(settings), auth.clone());
+        let (scheme, guard, api) = (scheme(settings), auth.clone(), site.api.clone());
         let thread = std::thread::Builder::new()
             .name("pitt-http".into())
             .spawn(move || {
@@ -150,6 +150,8 @@ impl Port {
                 guard.note();
                 // A question to the archive that hangs must not hold up the end of the program.
                 runtime.shutdown_background();
+                // Last and outside of async code, where a query engine must not be let go of.
+                drop(api);
             })
             .map_err(HttpError::Start)?;
         Ok(Some(Self {

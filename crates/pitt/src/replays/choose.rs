@@ -203,7 +203,7 @@ pub fn draw(
     let (mut outcome, mut seen) = (Ok(()), 0_u64);
     archive.each_stored(wants, |stored| {
         seen += 1;
-        if seen % BREATH == 0 && Instant::now() > until {
+        if seen.is_multiple_of(BREATH) && Instant::now() > until {
             outcome = Err(ChoiceError::TooLong.into());
         } else if is_asked(asked, &stored) {
             let found = named.map_or(Some(None), |named| named.find(&stored));

@@ -251,7 +251,7 @@ mod tests {
                 row,
             },
             record,
-            survey: if row % 2 == 0 { "ztf" } else { "lsst" },
+            survey: if row.is_multiple_of(2) { "ztf" } else { "lsst" },
             alert_id: -5 + row as i64,
             night: None,
             schema: Some(schema),
@@ -276,12 +276,12 @@ mod tests {
     fn entries_come_back_by_chunk_and_no_chunk_has_two_schemas() {
         let folder = tempfile::tempdir().unwrap();
         let mut draft = Draft::new(folder.path(), Form::Avro, vec!["v".into()]);
-        for row in 0..25 {
+        for row in 0_u64..25 {
             let taken = (row != 3).then_some(Taken {
                 version: 0,
                 at_us: (row != 4).then_some(row as i64),
             });
-            let schema = if row % 5 == 0 { "b" } else { "a" };
+            let schema = if row.is_multiple_of(5) { "b" } else { "a" };
             draft.add(&stored(row, 2, schema), taken).unwrap();
         }
         let replay = replay(Form::Avro, 4, draft.finish().unwrap());

@@ -213,7 +213,7 @@ impl Replays {
         Held::wait(&self.folder.join(LOCK))
     }
 
-    /// Takes away what has expired, and drafts that nobody goes on with.
+    /// Takes away what has expired, and what nobody goes on with.
     fn tidy(&self, now_us: i64) -> Result<()> {
         for id in self.ids()? {
             if self
@@ -223,16 +223,16 @@ impl Replays {
                 self.discard(&id)?;
             }
         }
-        for entry in fs::read_dir(&self.folder)? {
-            let entry = entry?;
-            let draft = entry.file_name().to_string_lossy().starts_with(DRAFT);
-            let age = entry
-                .metadata()?
-                .modified()
-                .ok()
-                .and_then(|at| at.elapsed().ok());
-            if draft && age.is_some_and(|age| age > STALE) {
-                fs::remove_dir_all(entry.path()).ok();
+        for entry in fs::read_dir(&self.folder)?.flatten() {
+            let path = entry.path();
+            let name = entry.file_name();
+            let draft = name.to_string_lossy().starts_with(DRAFT);
+            // Without a head it is one that a crash kept from being taken away whole.
+            let abandoned = draft || (path.is_dir() && !path.join(HEAD).exists());
+            let modified = entry.metadata().and_then(|metadata| metadata.modified());
+            let age = modified.ok().and_then(|at| at.elapsed().ok());
+            if abandoned && age.is_some_and(|age| age > STALE) {
+                fs::remove_dir_all(path).ok();
             }
         }
         Ok(())
@@ -356,7 +356,7 @@ mod tests {
             asked: Asked::default(),
             form: Form::Packets,
             stamps: false,
-            chunk: 10,
+            chunk: 1000,
             drawn: Drawn::default(),
         }
     }
@@ -379,7 +379,7 @@ mod tests {
     fn chunks_are_acknowledged_in_any_order_and_as_often_as_one_likes() {
         let folder = tempfile::tempdir().unwrap();
         let replays = Replays::of(folder.path());
-        let made = replays.make(new("anna", now_us()), of(45)).unwrap();
+        let made = replays.make(new("anna", now_us()), of(4500)).unwrap();
         let id = &made.replay.id;
         assert_eq!((made.replay.chunks(), made.next()), (5, Some(0)));
         for chunk in [2, 0, 2, 4] {

@@ -7,6 +7,7 @@
 
 mod client;
 mod download;
+mod examples;
 mod failing;
 mod guarded;
 mod help;

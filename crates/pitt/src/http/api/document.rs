@@ -1,5 +1,8 @@
 //! The OpenAPI 3.1 document: what the handlers say of themselves, and what is the same for all of them.
 
+use std::sync::LazyLock;
+
+use serde_json::{Map, Value};
 use utoipa::openapi::path::{Operation, ParameterIn};
 use utoipa::openapi::request_body::RequestBodyBuilder;
 use utoipa::openapi::schema::ObjectBuilder;
@@ -42,12 +45,12 @@ pub fn finish(mut document: OpenApi) -> OpenApi {
     for item in document.paths.paths.values_mut() {
         for operation in [&mut item.get, &mut item.post] {
             operation.iter_mut().for_each(add_formats);
+            operation.iter_mut().for_each(add_example);
         }
-        let read = item.get.as_ref().and_then(|get| get.operation_id.clone());
+        // The same question by POST; another operation has an id of its own.
+        let asked = item.get.as_ref().map(|get| get.operation_id.clone());
         if let Some(post) = item.post.as_mut() {
-            // A handler of both; a POST of its own has an id of its own.
-            let twice = read.is_some() && post.operation_id == read;
-            if twice {
+            if asked.is_some_and(|id| id == post.operation_id) {
                 rename(post);
                 take_body(post);
             }
@@ -58,6 +61,25 @@ pub fn finish(mut document: OpenApi) -> OpenApi {
         }
     }
     document
+}
+
+/// Answers that a simulated archive gave, cut to a size for reading, by operation.
+static EXAMPLES: LazyLock<Map<String, Value>> = LazyLock::new(|| {
+    // Kept as it must be by a test.
+    serde_json::from_str(include_str!("examples.json")).unwrap_or_default()
+});
+
+/// An operation with an example shows it.
+fn add_example(operation: &mut Operation) {
+    let example = operation.operation_id.as_ref();
+    let Some(example) = example.and_then(|id| EXAMPLES.get(id)) else {
+        return;
+    };
+    if let Some(RefOr::T(response)) = operation.responses.responses.get_mut("200")
+        && let Some(content) = response.content.get_mut("application/json")
+    {
+        content.example = Some(example.clone());
+    }
 }
 
 /// A table comes in every format.
