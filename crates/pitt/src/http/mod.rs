@@ -133,8 +133,7 @@ impl Port {
             .build()
             .map_err(HttpError::Start)?;
         let limits = limits(settings);
-        let (scheme, guard) = (scheme(settings), auth.clone());
-        let api = site.api.clone();
+        let (scheme, guard, api) = (scheme(settings), auth.clone(), site.api.clone());
         let thread = std::thread::Builder::new()
             .name("pitt-http".into())
             .spawn(move || {
@@ -151,7 +150,7 @@ impl Port {
                 guard.note();
                 // A question to the archive that hangs must not hold up the end of the program.
                 runtime.shutdown_background();
-                // Its query engine has a runtime of its own, which must not be let go of last inside another.
+                // Last and outside of async code, where a query engine must not be let go of.
                 drop(api);
             })
             .map_err(HttpError::Start)?;

@@ -276,7 +276,7 @@ mod tests {
     fn entries_come_back_by_chunk_and_no_chunk_has_two_schemas() {
         let folder = tempfile::tempdir().unwrap();
         let mut draft = Draft::new(folder.path(), Form::Avro, vec!["v".into()]);
-        for row in 0..25_u64 {
+        for row in 0_u64..25 {
             let taken = (row != 3).then_some(Taken {
                 version: 0,
                 at_us: (row != 4).then_some(row as i64),

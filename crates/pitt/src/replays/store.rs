@@ -213,7 +213,7 @@ impl Replays {
         Held::wait(&self.folder.join(LOCK))
     }
 
-    /// Takes away what has expired, and drafts that nobody goes on with.
+    /// Takes away what has expired, and what nobody goes on with.
     fn tidy(&self, now_us: i64) -> Result<()> {
         for id in self.ids()? {
             if self
@@ -223,16 +223,16 @@ impl Replays {
                 self.discard(&id)?;
             }
         }
-        for entry in fs::read_dir(&self.folder)? {
-            let entry = entry?;
-            let draft = entry.file_name().to_string_lossy().starts_with(DRAFT);
-            let age = entry
-                .metadata()?
-                .modified()
-                .ok()
-                .and_then(|at| at.elapsed().ok());
-            if draft && age.is_some_and(|age| age > STALE) {
-                fs::remove_dir_all(entry.path()).ok();
+        for entry in fs::read_dir(&self.folder)?.flatten() {
+            let path = entry.path();
+            let name = entry.file_name();
+            let draft = name.to_string_lossy().starts_with(DRAFT);
+            // Without a head it is one that a crash kept from being taken away whole.
+            let abandoned = draft || (path.is_dir() && !path.join(HEAD).exists());
+            let modified = entry.metadata().and_then(|metadata| metadata.modified());
+            let age = modified.ok().and_then(|at| at.elapsed().ok());
+            if abandoned && age.is_some_and(|age| age > STALE) {
+                fs::remove_dir_all(path).ok();
             }
         }
         Ok(())

@@ -1,9 +1,10 @@
 //! A broker or server of its own process, and a small client of its port.
 
+use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::path::Path;
-use std::process::{Child, Stdio};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
 use std::time::Instant;
 
 use serde_json::Value;
@@ -44,16 +45,19 @@ pub(crate) struct Running {
     address: SocketAddr,
     /// The token of requests.
     pub(crate) token: Option<String>,
+    /// What it says to people, where that is kept.
+    told: Option<PathBuf>,
 }
 
 impl Running {
     /// `pitt serve` on a free port, with the token that it prints.
     pub(crate) fn serve(dir: &Path, more: &[&str]) -> Self {
+        let told = dir.join("serve.err");
         let mut child = pitt(dir)
             .args(["serve", "--listen", "127.0.0.1:0"])
             .args(more)
             .stdout(Stdio::piped())
-            .stderr(Stdio::null())
+            .stderr(File::create(&told).unwrap())
             .spawn()
             .unwrap();
         let mut line = String::new();
@@ -65,6 +69,7 @@ impl Running {
             child,
             address: address.parse().unwrap(),
             token: Some(token.to_owned()),
+            told: Some(told),
         }
     }
 
@@ -114,7 +119,18 @@ impl Running {
             child,
             address: url.trim_start_matches("http://").parse().unwrap(),
             token: made["token"].as_str().map(str::to_owned),
+            told: None,
         }
+    }
+
+    /// Ends it as Ctrl-C does, and gives what it said.
+    pub(crate) fn end(mut self) -> String {
+        let id = self.child.id().to_string();
+        let asked = Command::new("kill").args(["-INT", &id]).status().unwrap();
+        assert!(asked.success());
+        assert!(self.child.wait().unwrap().success());
+        let told = self.told.take();
+        told.map_or_else(String::new, |file| std::fs::read_to_string(file).unwrap())
     }
 
     pub(crate) fn get(&self, path: &str) -> Answer {

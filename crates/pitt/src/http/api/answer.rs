@@ -90,21 +90,23 @@ impl Api {
         (name, format): (&str, Format),
         write: impl FnOnce(&Api, &mut Pieces) -> Result<(), Problem> + Send + 'static,
     ) -> Answer {
-        self.stream_as(format.headers(name), write).await
+        self.stream_as(Lane::Long, format.headers(name), write)
+            .await
     }
 
-    /// Answers with these headers by what `write` writes, sent meanwhile.
+    /// Answers with these headers by what `write` writes on a thread of `lane`, sent meanwhile.
     ///
     /// # Errors
     /// As above.
     pub async fn stream_as(
         &self,
+        lane: Lane,
         headers: HeaderMap,
         write: impl FnOnce(&Api, &mut Pieces) -> Result<(), Problem> + Send + 'static,
     ) -> Answer {
         let (send, mut pieces) = mpsc::channel(WAITING);
         let (api, runtime) = (self.clone(), Handle::current());
-        self.pool.run(Lane::Long, move || {
+        self.pool.run(lane, move || {
             if send.is_closed() {
                 return;
             }

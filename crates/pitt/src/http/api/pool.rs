@@ -16,6 +16,8 @@ use super::problem::Problem;
 const QUICK: usize = 3;
 /// Threads for long ones.
 const LONG: usize = 2;
+/// Threads for chunks of replays.
+const BULK: usize = 4;
 /// Questions that may wait in each queue.
 const WAITING: usize = 64;
 /// Niceness of the threads: a tenth of the share of ingest when all cores are busy.
@@ -31,12 +33,15 @@ pub enum Lane {
     Quick,
     /// Seconds: SQL, scans, counts.
     Long,
+    /// As long as the client's line takes: chunks of replays. They keep no query waiting.
+    Bulk,
 }
 
 /// The threads; they end when this is dropped and their work is done.
 pub struct Pool {
     quick: SyncSender<Job>,
     long: SyncSender<Job>,
+    bulk: SyncSender<Job>,
 }
 
 impl Pool {
@@ -48,6 +53,7 @@ impl Pool {
         Ok(Self {
             quick: threads("pitt-ask", QUICK)?,
             long: threads("pitt-ask-long", LONG)?,
+            bulk: threads("pitt-ask-bulk", BULK)?,
         })
     }
 
@@ -80,6 +86,7 @@ impl Pool {
         let queue = match lane {
             Lane::Quick => &self.quick,
             Lane::Long => &self.long,
+            Lane::Bulk => &self.bulk,
         };
         queue.try_send(Box::new(job)).map_err(|error| match error {
             TrySendError::Full(_) => {

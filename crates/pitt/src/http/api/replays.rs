@@ -261,7 +261,7 @@ async fn hand_out(api: Api, replay: Replay, number: u64) -> Answer {
     });
     let entries = entries.await?;
     let headers = headers(&replay, number, entries.len());
-    api.stream_as(headers, move |api, out| {
+    api.stream_as(Lane::Bulk, headers, move |api, out| {
         let archive = api.stock.archive()?;
         Ok(chunk::write(&archive, &replay, &entries, out)?)
     })
