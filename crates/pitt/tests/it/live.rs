@@ -24,9 +24,9 @@ use pitt_query::Filter;
 use pitt_simulate::{SimSurvey, SimulationConfig, Simulator};
 
 /// Longest wait for anything here: only a test that fails takes so long.
-pub(super) const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
-pub(super) fn settings(folder: &Path) -> Settings {
+pub(crate) fn settings(folder: &Path) -> Settings {
     let archive = folder.join("archive").to_string_lossy().into_owned();
     let flags = vec![
         ("archive", archive.into()),
@@ -37,7 +37,7 @@ pub(super) fn settings(folder: &Path) -> Settings {
     Config::load(None, |_| None, flags).unwrap().settings
 }
 
-pub(super) fn packets(alerts: u32) -> Vec<Packet> {
+pub(crate) fn packets(alerts: u32) -> Vec<Packet> {
     let config = SimulationConfig {
         visits_per_night: 5,
         alerts_per_visit: alerts / 5,
@@ -58,7 +58,7 @@ pub(super) fn packets(alerts: u32) -> Vec<Packet> {
     sent.enumerate().map(packet).collect()
 }
 
-pub(super) fn file(name: &str, text: &str) -> Filter {
+pub(crate) fn file(name: &str, text: &str) -> Filter {
     Filter::parse(name, text).unwrap()
 }
 
@@ -74,7 +74,7 @@ fn keep(desk: &FilterDesk, text: &str) {
 }
 
 /// Sends packets from where the archive stands, calling `between` before each.
-pub(super) fn run(
+pub(crate) fn run(
     broker: Broker,
     packets: &[Packet],
     counters: &Arc<Counters>,
@@ -96,7 +96,7 @@ pub(super) fn run(
 }
 
 /// Every match of the archive: number, filter, version, alert.
-pub(super) fn log(archive: &Archive) -> Vec<(u64, String, String, i64)> {
+pub(crate) fn log(archive: &Archive) -> Vec<(u64, String, String, i64)> {
     let all = archive.matches_after(0, 0, 1_000_000).unwrap();
     let one = |m: pitt_archive::LoggedMatch| {
         (
@@ -234,14 +234,14 @@ fn the_terminal_changes_the_filters_of_a_broker_that_runs() {
     assert!(here(&["list"]).contains("active"));
 }
 
-pub(super) struct Stage {
-    pub(super) port: Port,
-    pub(super) api: Api,
+pub(crate) struct Stage {
+    pub(crate) port: Port,
+    pub(crate) api: Api,
     _beating: Beating,
 }
 
 /// A port over a broker that has not run yet.
-pub(super) fn stage(settings: &Settings, broker: &mut Broker, counters: &Arc<Counters>) -> Stage {
+pub(crate) fn stage(settings: &Settings, broker: &mut Broker, counters: &Arc<Counters>) -> Stage {
     let telemetry = Arc::new(Telemetry::new(broker.archive(), broker.filters(), counters));
     let api = Api::new(telemetry.clone(), settings).unwrap();
     let beating = Beating::start(&api.live, &telemetry).unwrap();

@@ -516,7 +516,8 @@ fn private_addresses_are_refused_when_it_is_made_and_when_it_is_sent() {
     let folder = tempfile::tempdir().unwrap();
     let mut private = settings(folder.path());
     let receiver = Receiver::open();
-    let (id, _) = Office::open(&private).add("all", &receiver.url());
+    let named = receiver.url().replace("127.0.0.1", "localhost");
+    let (id, _) = Office::open(&private).add("all", &named);
     private.push.allow_private = false;
     let mut office = Office::open(&private);
     for url in [
