@@ -49,7 +49,8 @@ class Server:
             told = self.log.read_text()
             words = [word for word in told.split() if word.startswith("http://")]
             if words:
-                return words[0]
+                # The first address is that of the pages, with this run's token.
+                return words[0].split("/#")[0]
             assert self.process.poll() is None, told
             time.sleep(0.05)
         raise AssertionError(f"no port within {PATIENCE} s: {self.log.read_text()}")
