@@ -61,8 +61,8 @@ impl Running {
             .spawn()
             .unwrap();
         let mut line = String::new();
-        let mut told = BufReader::new(child.stdout.take().unwrap());
-        told.read_line(&mut line).unwrap();
+        let mut printed = BufReader::new(child.stdout.take().unwrap());
+        printed.read_line(&mut line).unwrap();
         let (_, url) = line.trim_end().split_once("http://").unwrap();
         let (address, token) = url.split_once("/#token=").unwrap();
         Self {
