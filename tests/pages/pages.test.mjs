@@ -59,7 +59,9 @@ async function walk(browser, broker, about) {
       const wide = await page.evaluate(() => document.documentElement.scrollWidth);
       assert.ok(wide <= screen, `${name}, ${look}: ${wide} px wide on a screen of ${screen}`);
       assert.deepEqual(await axe(page), [], `${name}, ${look}`);
-      assert.deepEqual(page.wrong, [], `${name}, ${look}`);
+      // What is no page is answered with 404, which Chromium notes; it is the last of them.
+      const wrong = page.wrong.filter((said) => !(name === 'nothing' && said.includes('404') && said.endsWith(path)));
+      assert.deepEqual(wrong, [], `${name}, ${look}`);
       assert.equal(await page.locator('.problem').count(), 0, `${name}, ${look}: ${await page.locator('.problem').allInnerTexts()}`);
     }
     await page.context().close();
@@ -144,7 +146,8 @@ describe('pages over simulated alerts', { skip: SKIP }, () => {
       await until(`the matches of ${name}`, async () => number(await row.locator('.n').innerText()) === matches);
     }
     const { rows } = await broker.get(`matches?night=${nights[1].night}&limit=40`);
-    assert.equal(await page.locator('.feed li').count(), new Set(rows.map((row) => `${row.filter} ${row.survey} ${row.alert_id}`)).size);
+    const listed = new Set(rows.map((row) => `${row.filter} ${row.survey} ${row.alert_id}`)).size;
+    await until('its matches are listed', async () => (await page.locator('.feed li').count()) === listed);
     await page.getByText(`${nights[1].received.toLocaleString('en-GB')} received`).waitFor();
   });
 
@@ -447,7 +450,7 @@ describe('pages over simulated alerts', { skip: SKIP }, () => {
     const nobody = await tab(browser, broker);
     await nobody.at('/status');
     const { reasons } = await broker.get('quarantine/reasons');
-    const name = `Read packets with reason ${reasons[0].reason} again`;
+    const name = `Read again: packets with reason ${reasons[0].reason}`;
     assert.ok(await nobody.getByRole('button', { name }).isDisabled());
     const page = await tab(browser, broker, {}, true);
     await page.at('/status');
@@ -468,7 +471,7 @@ describe('pages over simulated alerts', { skip: SKIP }, () => {
     assert.deepEqual(Object.keys(paths).filter((path) => !shown.has(path)), []);
     await page.locator('summary', { hasText: '/api/v1/nights' }).first().click();
     await page.locator('details[open]').getByRole('button', { name: 'Try' }).click();
-    await page.locator('details[open]').getByText('"nights"').waitFor();
+    await page.locator('details[open]').getByRole('region', { name: 'Answer', exact: true }).getByText('"nights"').waitFor();
   });
 });
 
