@@ -129,10 +129,12 @@ class Case:
     ground: Ground
     filters: pathlib.Path
     full: FullAlerts
+    # What librdkafka is told of the output, beside our defaults.
+    output: dict[str, str] = field(default_factory=dict)
 
     def broker(self, name: str, archive: pathlib.Path, topic: str) -> Broker:
         """A broker with the usual settings (a commit every 10 s) that reads `topic`."""
-        changes = {"filters": self.filters, "commit": {"every_s": 10.0}}
+        changes = {"filters": self.filters, "commit": {"every_s": 10.0}, "output": {"settings": self.output}}
         settings = self.ground.settings(topic, self.ground.stream.servers, changes)
         return Broker(self.ground.folder / name, settings, archive)
 
@@ -230,15 +232,18 @@ def main() -> int:
     words.add_argument("what", nargs="*", choices=[[], *PIECES], help="which of them [default: all]")
     words.add_argument("--alerts", type=int, default=40_000, help="alerts in the full topic [default: 40000]")
     words.add_argument("--seconds", type=float, default=60.0, help="length of the steady stream [default: 60]")
+    words.add_argument("--output", action="append", default=[], metavar="NAME=VALUE",
+                       help="a setting of librdkafka for the output, such as compression.type=lz4")
     asked = words.parse_args()
     what = asked.what or PIECES
     cpus = len(psutil.Process().cpu_affinity())
-    print(f"pitt {pitt()}, Apache Kafka {node.version()}, sender and reader on the same {cpus} cores")
+    output = dict(one.split("=", 1) for one in asked.output)
+    print(f"pitt {pitt()}, Apache Kafka {node.version()}, sender and reader on the same {cpus} cores; output {output or 'as usual'}")
     with tempfile.TemporaryDirectory(prefix="pitt-bench-") as temporary:
         folder = pathlib.Path(temporary)
         with node.Kafka(folder / "kafka", heap_mb=1024, for_speed=True) as kafka:
             ground = Ground(kafka, folder / "ground")
-            case = Case(ground, filters(folder / "filters"), FullAlerts(pitt(), folder / "alerts"))
+            case = Case(ground, filters(folder / "filters"), FullAlerts(pitt(), folder / "alerts"), output)
             if "rate" in what:
                 sustained(case, "rate", asked.alerts, 1)
             if "pair" in what:

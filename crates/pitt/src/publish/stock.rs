@@ -13,9 +13,9 @@ use super::{Desk, restored};
 use crate::pipeline::Stage;
 
 /// Bytes of packets in one batch.
-const BATCH_BYTES: usize = 16 << 20;
+const BATCH_BYTES: usize = 32 << 20;
 /// Matches whose packets are read from the archive together.
-const READ_AT_ONCE: usize = 64;
+const READ_AT_ONCE: usize = 32;
 /// How often the archive is asked while nothing comes: others may have committed matches of this lane.
 const ASK: Duration = Duration::from_secs(1);
 /// ... and while later ones wait in memory.
