@@ -581,23 +581,34 @@ impl Inner {
         Ok(joined.map(|joined| joined.stored(survey, alert_id, at.record)))
     }
 
+    /// Where a file of packets is. One that is committed at this moment may be in the log and not yet among those noted.
+    fn packet_path(&self, (commit, number): (u64, u32)) -> Result<PathBuf, ArchiveError> {
+        let noted = {
+            let files = self
+                .packet_files
+                .read()
+                .unwrap_or_else(PoisonError::into_inner);
+            files.get(&(commit, number)).cloned()
+        };
+        if let Some(path) = noted {
+            return Ok(path);
+        }
+        let files = table(&self.tables(), PACKETS)?.files()?;
+        let named = |file: &TableFile| (file.name.commit, file.name.number) == (commit, number);
+        let found = files.into_iter().find(named).map(|file| file.path);
+        found.ok_or_else(|| ArchiveError::Format {
+            table: PACKETS.to_owned(),
+            detail: format!("no file {commit}-{number} in the log"),
+        })
+    }
+
     /// Puts together the packets in rows of a file, which ascend.
     pub(crate) fn join_rows(
         &self,
         file: (u64, u32),
         rows: &[u64],
     ) -> Result<Vec<JoinedPacket>, ArchiveError> {
-        let path = {
-            let files = self
-                .packet_files
-                .read()
-                .unwrap_or_else(PoisonError::into_inner);
-            files.get(&file).cloned()
-        };
-        let path = path.ok_or_else(|| ArchiveError::Format {
-            table: PACKETS.to_owned(),
-            detail: format!("no file {}-{} in the log", file.0, file.1),
-        })?;
+        let path = self.packet_path(file)?;
         let batches = self.open_files.packet_rows(&path, rows)?;
         let book = self.book();
         let each = batches
