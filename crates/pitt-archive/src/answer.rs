@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use pitt_alert::Position;
+use pitt_alert::{Packet, Position};
 
 /// One stored alert's packet, byte for byte as it was received.
 #[derive(Debug, Clone)]
@@ -25,6 +25,18 @@ pub struct StoredPacket {
     pub name: Arc<str>,
     /// Time of receipt, microseconds UTC since 1970.
     pub received_us: i64,
+}
+
+impl StoredPacket {
+    /// The packet as a source gave it.
+    pub fn into_packet(self) -> Packet {
+        Packet {
+            position: self.position,
+            name: self.name,
+            received_us: self.received_us,
+            bytes: self.bytes,
+        }
+    }
 }
 
 /// One detection of an object, from one of its alerts.

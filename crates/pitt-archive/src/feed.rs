@@ -14,7 +14,7 @@ use crate::delta::TableFile;
 use crate::error::ArchiveError;
 use crate::read;
 use crate::tables::{MATCHES, PACKETS, lane_txn};
-use crate::writer::{table, table_mut};
+use crate::writer::{Match, table, table_mut};
 
 /// A committed match with its number.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,6 +31,18 @@ pub struct LoggedMatch {
     pub alert_id: i64,
     /// When it was numbered, microseconds since 1970, UTC.
     pub matched_us: i64,
+}
+
+impl LoggedMatch {
+    /// Which filter took which alert.
+    pub fn taken(&self) -> Match {
+        Match {
+            survey: self.survey.clone(),
+            alert_id: self.alert_id,
+            filter: self.filter.clone(),
+            version: self.version.clone(),
+        }
+    }
 }
 
 const COLUMNS: [&str; 7] = [

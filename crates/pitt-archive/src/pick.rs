@@ -8,7 +8,7 @@ use std::ops::ControlFlow;
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Int32Type, Int64Type};
 use arrow_array::{Array, RecordBatch};
-use pitt_alert::{Packet, Position};
+use pitt_alert::Packet;
 
 use crate::archive::Archive;
 use crate::delta::TableFile;
@@ -197,15 +197,6 @@ impl Iterator for PacketsAt {
             self.places = vec![].into_iter();
             return Some(Err(error));
         }
-        let joined = self.read.next()?;
-        Some(Ok(Packet {
-            position: Position {
-                partition: joined.partition.into(),
-                offset: joined.offset,
-            },
-            name: joined.name.into(),
-            received_us: joined.received_us,
-            bytes: joined.bytes,
-        }))
+        self.read.next().map(|joined| Ok(joined.into_packet()))
     }
 }

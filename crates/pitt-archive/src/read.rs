@@ -15,6 +15,7 @@ use parquet::arrow::arrow_reader::{
 };
 use parquet::file::metadata::{PageIndexPolicy, RowGroupMetaData};
 use pitt_alert::frame::{self, Frame, FrameKind};
+use pitt_alert::{Packet, Position};
 
 use crate::error::ArchiveError;
 use crate::part::PositionedFile;
@@ -105,6 +106,21 @@ pub(crate) struct JoinedPacket {
     pub(crate) offset: i64,
     pub(crate) name: String,
     pub(crate) received_us: i64,
+}
+
+impl JoinedPacket {
+    /// The packet as a source gave it.
+    pub(crate) fn into_packet(self) -> Packet {
+        Packet {
+            position: Position {
+                partition: self.partition.into(),
+                offset: self.offset,
+            },
+            name: self.name.into(),
+            received_us: self.received_us,
+            bytes: self.bytes,
+        }
+    }
 }
 
 /// Puts together the packet in a row of a batch of [`PACKET_COLUMNS`]; `Ok(None)` when the row carries none.

@@ -7,7 +7,7 @@ use arrow_array::cast::AsArray;
 use arrow_array::types::{Int32Type, Int64Type};
 use arrow_array::{Array, RecordBatch};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
-use pitt_alert::{Packet, Position};
+use pitt_alert::Packet;
 
 use crate::archive::Archive;
 use crate::delta::TableFile;
@@ -217,15 +217,7 @@ impl Replay {
                 }
             })?;
             let fresh = joined.map(|joined| Replayed {
-                packet: Packet {
-                    position: Position {
-                        partition: joined.partition.into(),
-                        offset: joined.offset,
-                    },
-                    name: joined.name.into(),
-                    received_us: joined.received_us,
-                    bytes: joined.bytes,
-                },
+                packet: joined.into_packet(),
                 stored: Vec::new(),
                 night: None,
                 place,

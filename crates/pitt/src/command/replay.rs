@@ -3,7 +3,6 @@
 use std::process::ExitCode;
 
 use anyhow::{Result, bail};
-use pitt_alert::Packet;
 use pitt_archive::Archive;
 use pitt_kafka::{Access, SignIn};
 use serde_json::json;
@@ -111,13 +110,7 @@ fn send_matched(
         let Some(stored) = archive.packet(survey, *id)? else {
             bail!("alert {id} of {survey} is matched and not stored (run `pitt verify`)");
         };
-        let packet = Packet {
-            position: stored.position,
-            name: stored.name,
-            received_us: stored.received_us,
-            bytes: stored.bytes,
-        };
-        if outlet.packet(packet).is_break() {
+        if outlet.packet(stored.into_packet()).is_break() {
             break;
         }
     }

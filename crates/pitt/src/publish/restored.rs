@@ -24,13 +24,7 @@ pub(super) fn mark(matched_us: i64, taken: &Match) -> String {
 }
 
 fn mark_of(found: &LoggedMatch) -> String {
-    let taken = Match {
-        survey: found.survey.clone(),
-        alert_id: found.alert_id,
-        filter: found.filter.clone(),
-        version: found.version.clone(),
-    };
-    mark(found.matched_us, &taken)
+    mark(found.matched_us, &found.taken())
 }
 
 /// What a cursor says of the packet it stands on: `<received_us> <partition>@<offset>`.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use pitt_alert::Packet;
-use pitt_archive::{LoggedMatch, Match, StoredPacket};
+use pitt_archive::{LoggedMatch, StoredPacket};
 use pitt_kafka::publish::{Batch, Cursor, Feed, ResumeError};
 
 use super::message::{Messages, now_us};
@@ -98,13 +98,8 @@ impl<'a> Stock<'a> {
                     one.seq, self.lane, one.alert_id, one.survey
                 )
             })?;
-            let packet = Packet {
-                position: stored.position,
-                name: stored.name,
-                received_us: stored.received_us,
-                bytes: stored.bytes,
-            };
-            Ok((packet, stored.record))
+            let record = stored.record;
+            Ok((stored.into_packet(), record))
         };
         matches.iter().zip(stored).map(found).collect()
     }
@@ -167,12 +162,7 @@ fn due_of(one: &LoggedMatch, (packet, record): (Packet, u32)) -> Due {
         seq: one.seq,
         packet,
         record,
-        taken: Match {
-            survey: one.survey.clone(),
-            alert_id: one.alert_id,
-            filter: one.filter.clone(),
-            version: one.version.clone(),
-        },
+        taken: one.taken(),
         matched_us: one.matched_us,
     }
 }
@@ -201,8 +191,10 @@ impl Feed for Stock<'_> {
         if !self.behind || self.ahead.as_ref().is_some_and(|(after, _)| *after == seq) {
             return;
         }
-        // What went wrong is said when the batch is asked for.
-        self.ahead = self.make(seq).ok().map(|made| (seq, made));
+        // What went wrong is said when the batch is asked for; that there was nothing may no longer hold by then.
+        let made = self.make(seq).ok();
+        let made = made.filter(|made| made.batch.place.is_some());
+        self.ahead = made.map(|made| (seq, made));
     }
 
     fn resume(&mut self, cursor: &Cursor) -> Result<Option<Cursor>, ResumeError> {

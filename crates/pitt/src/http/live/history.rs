@@ -71,13 +71,8 @@ impl History {
         let told =
             || format!("alert {alert_id} of {survey} is not in the archive (run `pitt verify`)");
         let stored = stored.with_context(told)?;
-        let packet = Packet {
-            position: stored.position,
-            name: stored.name,
-            received_us: stored.received_us,
-            bytes: stored.bytes,
-        };
-        let found = self.decode(archive, packet, stored.record)?;
+        let record = stored.record;
+        let found = self.decode(archive, stored.into_packet(), record)?;
         self.last = Some(found.clone());
         Ok(found)
     }
