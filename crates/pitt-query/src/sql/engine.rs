@@ -8,6 +8,7 @@ use datafusion::arrow::array::{RecordBatch, RecordBatchOptions};
 use datafusion::arrow::datatypes::{Field, Schema, SchemaRef};
 use datafusion::common::{Column, ScalarValue};
 use datafusion::dataframe::DataFrame;
+use datafusion::error::Result as PlanResult;
 use datafusion::execution::FunctionRegistry;
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
@@ -16,7 +17,10 @@ use datafusion::prelude::{SQLOptions, SessionConfig, SessionContext};
 use datafusion::sql::parser::DFParserBuilder;
 use futures::StreamExt;
 use tokio::runtime::Runtime;
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
 
+use super::growth::{self, REFUSED_FUNCTIONS};
 use super::names::Names;
 use super::table::{FilesTable, TableSource};
 use crate::catalog::Catalogs;
@@ -46,17 +50,10 @@ impl Default for Limits {
 
 /// Longest text of a query `[bytes]`.
 const MAX_QUERY_BYTES: usize = 65_536;
+/// Stack of a thread that evaluates: planning recurs over expressions `[bytes]`.
+const STACK_BYTES: usize = 8 << 20;
 /// Deepest nesting of parentheses in a query.
 const MAX_NESTING: usize = 50;
-/// Functions of SQL that can make a large value of a small one; queries do without them.
-const REFUSED_FUNCTIONS: [&str; 6] = [
-    "repeat",
-    "lpad",
-    "rpad",
-    "array_repeat",
-    "range",
-    "generate_series",
-];
 /// Columns not shown in a table unless asked for by its other name.
 const PACKET_BYTES: [&str; 3] = ["packet", "frame_header", "frame_sync"];
 
@@ -88,6 +85,7 @@ impl Engine {
             .worker_threads(std::thread::available_parallelism().map_or(2, |n| n.get().min(8)))
             .enable_time()
             .thread_name("pitt-query")
+            .thread_stack_size(STACK_BYTES)
             .build()
             .map_err(|source| QueryError::File {
                 path: "query threads".into(),
@@ -168,10 +166,13 @@ impl Engine {
             .runtime
             .block_on(async { tokio::time::timeout(limits.time, running).await });
         let stream = stream.map_err(|_| timeout(limits))??;
+        let schema = plain_names(&stream.schema());
+        let (send, batches) = mpsc::channel(1);
         Ok(Rows {
             runtime: &self.runtime,
-            schema: plain_names(&stream.schema()),
-            stream,
+            schema,
+            batches,
+            evaluation: self.runtime.spawn(evaluate(stream, send)),
             left: limits.rows,
             limits: *limits,
             started,
@@ -205,6 +206,7 @@ impl Engine {
                 sql.len()
             )));
         }
+        growth::check_text(sql)?;
         let mut statements = DFParserBuilder::new(sql)
             .with_dialect(&AlertSql)
             .with_recursion_limit(MAX_NESTING)
@@ -225,6 +227,7 @@ impl Engine {
             .next()
             .unwrap_or("this")
             .to_uppercase();
+        growth::check_tables(&statement)?;
         self.names.settle(&mut statement)?;
         let planned = self.context.state().statement_to_plan(statement).await;
         let plan = planned.map_err(|error| self.names.explain(error.into()))?;
@@ -237,6 +240,7 @@ impl Engine {
             .map_err(|_| QueryError::ReadOnly {
                 what: format!("`{word}`"),
             })?;
+        growth::check(&plan)?;
         Ok(plan)
     }
 }
@@ -245,6 +249,8 @@ fn session(catalogs: &Catalogs, memory_bytes: usize) -> Result<SessionContext, Q
     let mut config = SessionConfig::new().with_information_schema(true);
     config.options_mut().sql_parser.enable_ident_normalization = false;
     config.options_mut().execution.parquet.pushdown_filters = true;
+    // One that doubles a text at each step would end only with the memory.
+    config.options_mut().execution.enable_recursive_ctes = false;
     let environment = RuntimeEnvBuilder::new()
         .with_memory_limit(memory_bytes, 1.0)
         .build_arc()?;
@@ -331,10 +337,24 @@ fn timeout(limits: &Limits) -> QueryError {
     }
 }
 
+/// Hands on the batches of a stream as they are taken. It runs apart from whoever takes them: some steps of a query look at nothing
+/// else for a long time, and the limit of time must hold all the same.
+async fn evaluate(
+    mut stream: SendableRecordBatchStream,
+    send: mpsc::Sender<PlanResult<RecordBatch>>,
+) {
+    while let Some(batch) = stream.next().await {
+        if send.send(batch).await.is_err() {
+            return;
+        }
+    }
+}
+
 /// Rows of a query as they come, batch by batch.
 pub struct Rows<'a> {
     runtime: &'a Runtime,
-    stream: SendableRecordBatchStream,
+    batches: mpsc::Receiver<PlanResult<RecordBatch>>,
+    evaluation: JoinHandle<()>,
     schema: SchemaRef,
     left: usize,
     limits: Limits,
@@ -354,14 +374,21 @@ impl Rows<'_> {
         self.truncated
     }
 
+    /// After the last batch: whether it was the last, or the evaluation has broken down.
+    fn ended(&mut self) -> Result<(), QueryError> {
+        let ended = self.runtime.block_on(&mut self.evaluation);
+        ended
+            .map_err(|_| QueryError::Batch("the query broke down (this is a fault of ours)".into()))
+    }
+
     fn advance(&mut self) -> Result<Option<RecordBatch>, QueryError> {
         let time = self.limits.time.saturating_sub(self.started.elapsed());
-        let next = self.stream.next();
+        let next = self.batches.recv();
         let batch = self
             .runtime
             .block_on(async { tokio::time::timeout(time, next).await });
         let Some(batch) = batch.map_err(|_| timeout(&self.limits))? else {
-            return Ok(None);
+            return self.ended().map(|()| None);
         };
         let batch = batch.map_err(|error| QueryError::Sql(plain_message(&error)))?;
         let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
@@ -374,6 +401,12 @@ impl Rows<'_> {
         self.truncated = true;
         self.done = true;
         Ok((self.left > 0).then(|| batch.slice(0, self.left)))
+    }
+}
+
+impl Drop for Rows<'_> {
+    fn drop(&mut self) {
+        self.evaluation.abort();
     }
 }
 

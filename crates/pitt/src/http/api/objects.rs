@@ -350,7 +350,7 @@ fn match_table(matches: &[Match]) -> Result<Table, Problem> {
             Arc::new(
                 matches
                     .iter()
-                    .map(|m| Some(m.mjd_tai))
+                    .map(|m| Some(m.mjd_tai).filter(|mjd| mjd.is_finite()))
                     .collect::<Float64Array>(),
             ),
             Arc::new(matches.iter().map(|m| m.matched_us).collect::<Int64Array>()),
