@@ -79,8 +79,15 @@ fn what_would_fill_the_stack_or_take_ages_to_plan_is_refused() {
     }
 }
 
+/// On a stack as large as those of the threads that queries are asked on.
 #[test]
 fn ordinary_queries_are_not() {
+    let asking = std::thread::Builder::new().stack_size(8 << 20);
+    let asked = asking.spawn(ask_ordinary_queries).unwrap();
+    asked.join().unwrap();
+}
+
+fn ask_ordinary_queries() {
     let folder = tempfile::tempdir().unwrap();
     let engine = engine(folder.path());
     let ids = ["'ZTF18abcdefg'"; 3000].join(", ");
@@ -92,8 +99,8 @@ fn ordinary_queries_are_not() {
         "SELECT replace(string_agg(object_id, ','), ',', ', ') AS x FROM alerts".to_owned(),
         "SELECT row_number() OVER (ORDER BY ra) AS n, lag(object_id) OVER (ORDER BY ra) AS x FROM alerts".to_owned(),
         format!("SELECT count(*) FROM alerts WHERE object_id IN ({ids})"),
-        format!("SELECT {} AS x FROM alerts", ["ra > 1"; 200].join(" OR ")),
-        format!("SELECT {} AS x", ["1"; 300].join("+")),
+        format!("SELECT {} AS x FROM alerts", ["ra > 1"; 240].join(" OR ")),
+        format!("SELECT {} AS x", ["1"; 900].join("+")),
         ["SELECT 1 AS x"; 40].join(" UNION ALL "),
         steps("SELECT object_id AS s FROM alerts", "SELECT s || 'x' AS s FROM #", 20),
         steps("SELECT * FROM alerts", "SELECT * FROM # WHERE ra >= 0", 20),

@@ -228,7 +228,7 @@ mod tests {
             Err(Problem::unavailable("busy", "on purpose", 1))
         };
         assert_eq!(told(fails).await, None, "a problem");
-        let panics = move |out: &mut Pieces| {
+        let panics = move |out: &mut Pieces| -> Result<(), Problem> {
             begun(out);
             panic!("on purpose")
         };
