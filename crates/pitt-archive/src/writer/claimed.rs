@@ -151,7 +151,7 @@ impl Writer {
         let mut rows: Vec<MatchRow> = rows.into_iter().map(|(_, row)| row).collect();
         self.last_seq = self.last_seq.max(beside.claims.last_seq(self.lane));
         let numbered = self.number_fresh((&fresh, &rows), &entries, decoded, matches, &mut record);
-        rows.extend(numbered.iter().map(|n| super::row_of(n, matches)));
+        rows.extend(numbered.iter().map(|n| matched::row_of(n, matches)));
         for packet in packets {
             let partition = &packet.position.partition;
             if record.spans.iter().any(|s| s.partition == *partition) {

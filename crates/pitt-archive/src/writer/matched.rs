@@ -157,3 +157,16 @@ pub(crate) fn grown(now: &SchemaRef) -> Option<SchemaRef> {
     let fields = now.fields().iter().cloned().chain(missing);
     Some(Arc::new(Schema::new(fields.collect::<Vec<_>>())))
 }
+
+/// The row of `matches` of a match that has its number.
+pub(super) fn row_of(numbered: &NumberedMatch, matches: &[Match]) -> MatchRow {
+    MatchRow {
+        taken: matches[numbered.filter].clone(),
+        lane: numbered.lane,
+        seq: numbered.seq,
+        matched_us: numbered.matched_us,
+        packet: numbered.packet,
+        batch: numbered.batch,
+        row: numbered.row,
+    }
+}
