@@ -1,6 +1,6 @@
 //! Packets by their alert: where each is, and the bytes of its row put together again.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap};
 use std::path::PathBuf;
 use std::sync::PoisonError;
 
@@ -11,7 +11,7 @@ use super::{Archive, Inner};
 use crate::answer::StoredPacket;
 use crate::delta::TableFile;
 use crate::error::ArchiveError;
-use crate::index::Location;
+use crate::place::{PacketPlace, RecordPlace};
 use crate::read::{self, JoinedPacket};
 use crate::scan;
 use crate::tables::PACKETS;
@@ -40,20 +40,17 @@ impl Archive {
                 None => scan::locate(self, survey, *alert_id)?,
             });
         }
-        let mut files: BTreeMap<(u64, u32), BTreeSet<u64>> = BTreeMap::new();
-        for at in places.iter().flatten() {
-            let rows = files.entry((at.commit, at.number)).or_default();
-            rows.insert(at.row);
-        }
+        let each: BTreeSet<PacketPlace> = places.iter().flatten().map(|at| at.packet).collect();
+        let each: Vec<PacketPlace> = each.into_iter().collect();
         let mut joined = HashMap::new();
-        for ((commit, number), rows) in files {
-            let rows: Vec<u64> = rows.into_iter().collect();
-            let packets = self.inner.join_rows((commit, number), &rows)?;
-            joined.extend(rows.iter().map(|row| (commit, number, *row)).zip(packets));
+        for of_file in each.chunk_by(|a, b| a.in_file() == b.in_file()) {
+            let rows: Vec<u64> = of_file.iter().map(|place| place.row).collect();
+            let packets = self.inner.join_rows(of_file[0].in_file(), &rows)?;
+            joined.extend(of_file.iter().copied().zip(packets));
         }
-        let stored = |((survey, alert_id), at): (&(&str, i64), Option<Location>)| {
+        let stored = |((survey, alert_id), at): (&(&str, i64), Option<RecordPlace>)| {
             let at = at?;
-            let packet = joined.get(&(at.commit, at.number, at.row))?.clone();
+            let packet = joined.get(&at.packet)?.clone();
             Some(packet.stored(survey, *alert_id, at.record))
         };
         Ok(wanted.iter().zip(places).map(stored).collect())
@@ -87,9 +84,10 @@ impl Inner {
         &self,
         survey: &str,
         alert_id: i64,
-        at: Location,
+        at: RecordPlace,
     ) -> Result<Option<StoredPacket>, ArchiveError> {
-        let joined = self.join_rows((at.commit, at.number), &[at.row])?.pop();
+        let packets = self.join_rows(at.packet.in_file(), &[at.packet.row])?;
+        let joined = packets.into_iter().next();
         Ok(joined.map(|joined| joined.stored(survey, alert_id, at.record)))
     }
 

@@ -1,7 +1,8 @@
 //! Bytes of the index's keys and values.
 
-use crate::index::{Location, Watermark};
+use crate::index::Watermark;
 use crate::part::PartName;
+use crate::place::{PacketPlace, RecordPlace};
 
 /// Order of a file in its table.
 pub(super) fn order(name: &PartName) -> (u64, u32) {
@@ -29,20 +30,22 @@ pub(super) fn id(survey: &str, alert_id: i64) -> Vec<u8> {
     key
 }
 
-pub(super) fn location(at: &Location) -> [u8; 24] {
+pub(super) fn record_place(at: &RecordPlace) -> [u8; 24] {
     let mut value = [0; 24];
-    value[..8].copy_from_slice(&at.commit.to_be_bytes());
-    value[8..12].copy_from_slice(&at.number.to_be_bytes());
-    value[12..20].copy_from_slice(&at.row.to_be_bytes());
+    value[..8].copy_from_slice(&at.packet.commit.to_be_bytes());
+    value[8..12].copy_from_slice(&at.packet.file.to_be_bytes());
+    value[12..20].copy_from_slice(&at.packet.row.to_be_bytes());
     value[20..].copy_from_slice(&at.record.to_be_bytes());
     value
 }
 
-pub(super) fn read_location(value: &[u8]) -> Option<Location> {
-    Some(Location {
-        commit: u64_at(value, 0)?,
-        number: u32_at(value, 8)?,
-        row: u64_at(value, 12)?,
+pub(super) fn read_record_place(value: &[u8]) -> Option<RecordPlace> {
+    Some(RecordPlace {
+        packet: PacketPlace {
+            commit: u64_at(value, 0)?,
+            file: u32_at(value, 8)?,
+            row: u64_at(value, 12)?,
+        },
         record: u32_at(value, 20)?,
     })
 }

@@ -12,9 +12,9 @@ use super::files::Listing;
 use crate::archive::Archive;
 use crate::delta::TableFile;
 use crate::error::ArchiveError;
-use crate::index::Location;
 use crate::ledger::{self, Ledger};
 use crate::part::PositionedFile;
+use crate::place::{PacketPlace, RecordPlace};
 use crate::read::{self, PACKET_COLUMNS};
 use crate::tables::{FORCED, MATCHES, PACKETS, QUARANTINE};
 use crate::writer::{Span, may_skip, table};
@@ -244,10 +244,8 @@ fn check_row(
     checks
         .ids
         .expect(!twice, || format!("{name} {alert_id} is stored twice"));
-    let at = Location {
-        commit: file.name.commit,
-        number: file.name.number,
-        row: packet_row,
+    let at = RecordPlace {
+        packet: PacketPlace::of(file.name, packet_row),
         record: record.unsigned_abs(),
     };
     if let Some(index) = &*archive.inner.index() {
