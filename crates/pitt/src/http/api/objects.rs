@@ -1,14 +1,11 @@
 //! Objects: what is known of one, its light curve, alerts and matches.
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
-
-use arrow_array::{ArrayRef, Float64Array, Int64Array, StringArray};
 use axum::extract::{Path, State};
 use pitt_archive::Point;
 use pitt_sky::coords::Icrs;
 use pitt_sky::time::MjdTai;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use utoipa::{IntoParams, ToSchema};
 
 use super::alert::{OfSurvey, number};
@@ -331,29 +328,17 @@ fn match_table(matches: &[Match]) -> Result<Table, Problem> {
         "mjd_tai",
         "matched_us",
     ])?;
-    let text = |of: fn(&Match) -> Option<&str>| -> ArrayRef {
-        Arc::new(matches.iter().map(of).collect::<StringArray>())
-    };
+    let rows = columns::Rows(matches);
     let batch = columns::batch(
         &schema,
         vec![
-            text(|m| Some(&m.filter)),
-            text(|m| Some(&m.version)),
-            text(|m| Some(&m.survey)),
-            Arc::new(
-                matches
-                    .iter()
-                    .map(|m| Some(m.alert_id))
-                    .collect::<Int64Array>(),
-            ),
-            text(|m| m.object_id.as_deref()),
-            Arc::new(
-                matches
-                    .iter()
-                    .map(|m| Some(m.mjd_tai))
-                    .collect::<Float64Array>(),
-            ),
-            Arc::new(matches.iter().map(|m| m.matched_us).collect::<Int64Array>()),
+            rows.text(|m| Some(&m.filter)),
+            rows.text(|m| Some(&m.version)),
+            rows.text(|m| Some(&m.survey)),
+            rows.whole(|m| Some(m.alert_id)),
+            rows.text(|m| m.object_id.as_deref()),
+            rows.real(|m| Some(m.mjd_tai)),
+            rows.whole(|m| m.matched_us),
         ],
     )?;
     Ok(Table::new(schema, vec![batch]))
