@@ -13,9 +13,9 @@ use pitt::source::{Outlet, SourceReport};
 use pitt_alert::Packet;
 use serde_json::Value;
 
-use super::asked::until;
 use super::live::{Stage, file, packets, settings, stage};
 use super::port::{get, get_json};
+use super::until;
 
 /// Runs packets from where the archive stands, of which only those before `committed` are committed when `between` is called; then all.
 fn half_committed(

@@ -365,18 +365,7 @@ fn a_chosen_port_in_use_is_an_error_and_the_default_one_is_not() {
     let wanted = taken.local_addr().unwrap();
     let config = format!("[http]\nlisten = \"{wanted}\"\n");
     std::fs::write(folder.path().join("pitt.toml"), config).unwrap();
-    super::good(
-        folder.path(),
-        &[
-            "simulate",
-            "--into",
-            "night",
-            "--visits",
-            "1",
-            "--alerts-per-visit",
-            "2",
-        ],
-    );
+    super::simulate(folder.path(), "night", "--visits 1 --alerts-per-visit 2");
     let (code, error) = super::bad(folder.path(), &["run", "--from", "night"]);
     assert_eq!(code, 1, "{error}");
     let said = error.replace(&wanted.to_string(), "127.0.0.1:8080");
