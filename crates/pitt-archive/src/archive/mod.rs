@@ -57,10 +57,15 @@ pub struct Archive {
 }
 
 pub(crate) struct Inner {
+    /// Folder, and the store that Delta logs go through.
     pub(crate) site: Site,
+    /// As it was opened.
     pub(crate) options: Arc<ArchiveOptions>,
+    /// Logs of the tables by name, as last read or committed here.
     pub(crate) tables: Mutex<BTreeMap<String, DeltaLog>>,
+    /// Whether this process has a writer.
     pub(crate) writing: AtomicBool,
+    /// With claims: the lane that this process holds.
     pub(crate) lane: Option<Lane>,
     index: RwLock<Option<Index>>,
     /// Held while the index follows the tables: a list of files must not be older than what the index has followed.

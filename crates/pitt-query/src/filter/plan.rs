@@ -32,6 +32,7 @@ use weight::{cost, is_fallible};
 pub(crate) struct ColumnSlot {
     /// Indices from the batch's columns down; `None` when this schema version lacks it, and it is null.
     pub(crate) place: Option<Vec<usize>>,
+    /// Its type, also where it is null throughout.
     pub(crate) data_type: DataType,
 }
 
@@ -45,7 +46,9 @@ pub(crate) enum Source {
 /// One distinct call of a function of ours.
 #[derive(Debug)]
 pub(crate) struct CallSlot {
+    /// The function with its constant words, such as the band.
     pub(crate) call: Call,
+    /// Its arguments, in order.
     pub(crate) sources: Vec<Source>,
 }
 
@@ -54,7 +57,9 @@ pub(crate) struct CallSlot {
 pub(crate) struct Part {
     /// Over a batch of the slots in `inputs`, in that order.
     pub(crate) expr: Arc<dyn PhysicalExpr>,
+    /// Slots that it reads, in the order in which it first names them.
     pub(crate) inputs: Vec<usize>,
+    /// Schema of that batch.
     pub(crate) schema: SchemaRef,
     /// Call slots among the inputs.
     pub(crate) calls: Vec<usize>,
@@ -78,9 +83,13 @@ pub(crate) struct PlannedFilter {
 /// All filters of a set compiled for one schema.
 #[derive(Debug)]
 pub(crate) struct Plan {
+    /// Column slots, from 0.
     pub(crate) columns: Vec<ColumnSlot>,
+    /// Call slots, which follow on those.
     pub(crate) calls: Vec<CallSlot>,
+    /// Distinct parts of all predicates.
     pub(crate) parts: Vec<Part>,
+    /// Filters that this schema can serve.
     pub(crate) filters: Vec<PlannedFilter>,
     /// Filters that this schema cannot serve, and why.
     pub(crate) refused: Vec<(usize, String)>,

@@ -24,7 +24,9 @@ pub const MAX_PARENTHESES: usize = 50;
 /// A problem with its place.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Fault {
+    /// Where in the text.
     pub(crate) span: Span,
+    /// What.
     pub(crate) problem: FilterProblem,
 }
 
@@ -49,7 +51,9 @@ impl Fault {
 /// One column of the output of a filter.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct OutputColumn {
+    /// Name in the output.
     pub(crate) name: String,
+    /// What it is.
     pub(crate) expr: Expr,
 }
 
@@ -67,7 +71,9 @@ pub(crate) enum Projection {
 /// A filter taken apart.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Parsed {
+    /// What must be true of an alert; null counts as false.
     pub(crate) predicate: Expr,
+    /// What is given of one that matches.
     pub(crate) projection: Projection,
 }
 
