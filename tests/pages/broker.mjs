@@ -33,6 +33,14 @@ export class Broker {
     return broker;
   }
 
+  /** One night of simulated alerts, served for as long as the tests look. */
+  static async ofServedAlerts() {
+    const broker = new Broker();
+    broker.run('demo', '--alerts', String(ALERTS), '--speed', '0');
+    await broker.start('serve');
+    return broker;
+  }
+
   /** Real packets, read once; the run stays for files that might come. */
   static async ofRealAlerts(folder) {
     const broker = new Broker();
@@ -49,6 +57,8 @@ export class Broker {
     this.child.stderr.on('data', (text) => (this.said += text));
     this.url = await until('the port is open', async () => {
       if (this.child.exitCode !== null) throw new Error(`the broker ended: ${this.said}`);
+      const served = /^Serving .* at (http:\/\/[\d.:]+)/m.exec(this.said);
+      if (served) return served[1];
       const path = join(this.folder, 'archive/status/0.json');
       if (!existsSync(path)) return null;
       const status = JSON.parse(readFileSync(path, 'utf8'));
