@@ -52,9 +52,9 @@ export class Broker {
   async start(...words) {
     const token = this.run('token', 'create', 'tests', '--scope', 'write');
     this.token = /pitt_[\w-]+/.exec(token)?.[0];
-    this.child = spawn(program, words, { cwd: this.folder, env: this.environment, stdio: ['ignore', 'ignore', 'pipe'] });
+    this.child = spawn(program, words, { cwd: this.folder, env: this.environment, stdio: ['ignore', 'pipe', 'pipe'] });
     this.said = '';
-    this.child.stderr.on('data', (text) => (this.said += text));
+    for (const stream of [this.child.stdout, this.child.stderr]) stream.on('data', (text) => (this.said += text));
     this.url = await until('the port is open', async () => {
       if (this.child.exitCode !== null) throw new Error(`the broker ended: ${this.said}`);
       const served = /^Serving .* at (http:\/\/[\d.:]+)/m.exec(this.said);

@@ -188,7 +188,10 @@ describe('survey images', { skip: SKIP }, () => {
     await page.at('/status');
     assert.deepEqual(asked, []);
     await page.at(path);
-    await iframe(page).scrollIntoViewIfNeeded();
+    await button(page).waitFor();
+    await page.waitForTimeout(1000);
+    assert.deepEqual(asked, [], 'they are below what is seen');
+    await button(page).scrollIntoViewIfNeeded();
     await painted(page, usual(object));
     await page.getByLabel('always ask CDS for them').uncheck();
     await page.at(path);
