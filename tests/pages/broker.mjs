@@ -33,6 +33,14 @@ export class Broker {
     return broker;
   }
 
+  /** One night of simulated alerts, served for as long as the tests look. */
+  static async ofServedAlerts() {
+    const broker = new Broker();
+    broker.run('demo', '--alerts', String(ALERTS), '--speed', '0');
+    await broker.start('serve');
+    return broker;
+  }
+
   /** Real packets, read once; the run stays for files that might come. */
   static async ofRealAlerts(folder) {
     const broker = new Broker();
@@ -44,11 +52,13 @@ export class Broker {
   async start(...words) {
     const token = this.run('token', 'create', 'tests', '--scope', 'write');
     this.token = /pitt_[\w-]+/.exec(token)?.[0];
-    this.child = spawn(program, words, { cwd: this.folder, env: this.environment, stdio: ['ignore', 'ignore', 'pipe'] });
+    this.child = spawn(program, words, { cwd: this.folder, env: this.environment, stdio: ['ignore', 'pipe', 'pipe'] });
     this.said = '';
-    this.child.stderr.on('data', (text) => (this.said += text));
+    for (const stream of [this.child.stdout, this.child.stderr]) stream.on('data', (text) => (this.said += text));
     this.url = await until('the port is open', async () => {
       if (this.child.exitCode !== null) throw new Error(`the broker ended: ${this.said}`);
+      const served = /^Serving .* at (http:\/\/[\d.:]+)/m.exec(this.said);
+      if (served) return served[1];
       const path = join(this.folder, 'archive/status/0.json');
       if (!existsSync(path)) return null;
       const status = JSON.parse(readFileSync(path, 'utf8'));

@@ -25,7 +25,7 @@ pub struct HttpSettings {
     pub tls_key: PathBuf,
     /// Web pages elsewhere that may ask; `*` for all.
     pub cors_origins: Vec<String>,
-    /// Whether pages may fetch survey images of the sky from elsewhere.
+    /// Whether pages offer survey images of the sky, fetched from CDS by the reader's browser when the reader asks.
     pub sky_images: bool,
     /// Most connections at once.
     pub connections: usize,
@@ -89,7 +89,7 @@ impl Default for HttpSettings {
             tls_cert: PathBuf::new(),
             tls_key: PathBuf::new(),
             cors_origins: vec![],
-            sky_images: false,
+            sky_images: true,
             connections: 1024,
             recent_mb: 128,
             streams_per_caller: 100,

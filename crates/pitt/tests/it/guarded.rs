@@ -270,6 +270,42 @@ fn the_token_of_a_run_is_for_this_machine_and_this_run() {
 }
 
 #[test]
+fn survey_images_are_shown_in_a_frame_that_has_nothing_of_ours_or_not_at_all() {
+    for sky_images in [true, false] {
+        let folder = tempfile::tempdir().unwrap();
+        let settings = HttpSettings {
+            sky_images,
+            ..HttpSettings::default()
+        };
+        let port = open_as(folder.path(), settings);
+        assert_eq!(me(&port, &[])["sky_images"], sky_images);
+        let html = "accept: text/html";
+        let (status, viewer, document) = ask(port.address(), "GET /sky", &[html]);
+        if status == 404 {
+            eprintln!("skipped: built without pages");
+            return;
+        }
+        let has = |head: &str, text: &str| assert_eq!(head.contains(text), sky_images, "{head}");
+        has(&viewer, "sandbox allow-scripts");
+        has(&viewer, "x-frame-options: sameorigin");
+        has(&viewer, "https://aladin.cds.unistra.fr/");
+        let (_, page, _) = ask(port.address(), "GET /", &[html]);
+        has(&page, "frame-src 'self'");
+        assert!(
+            page.contains("x-frame-options: deny") && !page.contains("cds"),
+            "{page}"
+        );
+        let script = document.split("src=\"").nth(1).unwrap();
+        let script = format!("GET {}", script.split('"').next().unwrap());
+        let (status, file, _) = ask(port.address(), &script, &["origin: null"]);
+        assert_eq!(status, 200, "{script}");
+        has(&file, "access-control-allow-origin: *");
+        let (_, answer, _) = ask(port.address(), "GET /api/v1/me", &["origin: null"]);
+        assert!(!answer.contains("access-control-allow-origin"), "{answer}");
+    }
+}
+
+#[test]
 fn pages_elsewhere_cannot_write_or_make_work_unless_they_are_named() {
     let folder = tempfile::tempdir().unwrap();
     let settings = HttpSettings {

@@ -59,9 +59,10 @@ pub(crate) fn open_as(folder: &std::path::Path, settings: HttpSettings) -> Port 
     };
     let topics = BTreeMap::from([("all.alerts".to_owned(), Surveys::All)]);
     let telemetry = Arc::new(telemetry);
-    let usual = Config::load(None, |_| None, vec![]).unwrap().settings;
+    let mut whole = Config::load(None, |_| None, vec![]).unwrap().settings;
+    whole.http = settings.clone();
     let site = Site {
-        api: Api::new(telemetry.clone(), &usual).unwrap(),
+        api: Api::new(telemetry.clone(), &whole).unwrap(),
         telemetry,
         schemas: Arc::new(Catalogue::new(schemas, SchemaStore::new(), move || {
             topics.clone()
