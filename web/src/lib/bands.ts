@@ -11,6 +11,27 @@ const COLOURS: Record<string, [string, string]> = {
 };
 export const BANDS = Object.keys(COLOURS);
 
+/** Corners of a band's symbol around its middle, `y` down, all about as large as a disc of radius 1; of `u`, and of none, a disc. */
+const SYMBOLS: Record<string, [number, number][]> = {
+  g: [[0, -1.35], [1.3, 0.95], [-1.3, 0.95]],
+  r: [[0, 1.35], [1.3, -0.95], [-1.3, -0.95]],
+  i: [[-0.95, -0.95], [0.95, -0.95], [0.95, 0.95], [-0.95, 0.95]],
+  z: around(5, 1.5, 0.65),
+  y: around(5, 1.15),
+};
+
+function around(points: number, far: number, near = 0): [number, number][] {
+  const radii = near ? [far, near] : [far];
+  const all = points * radii.length;
+  return Array.from({ length: all }, (_, k) => {
+    const [angle, radius] = [(2 * Math.PI * k) / all, radii[k % radii.length]!];
+    return [radius * Math.sin(angle), -radius * Math.cos(angle)];
+  });
+}
+
+/** The shape that tells a band also without its colour (RTN-045, symbols): `null` is a disc. */
+export const bandSymbol = (band: string): [number, number][] | null => SYMBOLS[band] ?? null;
+
 export const bandColour = (band: string, dark: boolean): string => (COLOURS[band] ?? ['#555f68', '#aab4bd'])[dark ? 1 : 0];
 
 /** Pixel scale of a survey's stamps [arcsec]: ZTF's camera (Dekany et al. 2020), LSSTCam (LSE-163). The packets do not say it. */

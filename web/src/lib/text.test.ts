@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest';
-import { folded, points } from './bands';
+import { BANDS, bandSymbol, folded, points } from './bands';
 import { diff } from './diff';
-import { ago, bytes, duration, figure, mjdToDate, night } from './format';
+import { ago, bytes, clock, decimals, duration, figure, isRecent, mjdToDate, night, shown, tickTexts } from './format';
 import { pageOf } from './pages';
 import { completions, pieces, wordBefore } from './sqltext';
 
@@ -32,6 +32,31 @@ it('writes numbers, sizes and times for people', () => {
   expect(night(20261127)).toBe('2026-11-27');
   expect(ago(1e6, 61_000)).toBe('60 s ago');
   expect(mjdToDate(51544.5).toISOString()).toBe('2000-01-01T11:59:23.000Z');
+});
+
+it('shows every figure of a time that counts, and no rounding of sums', () => {
+  expect(shown(2459004.7559838)).toBe('2459004.7559838');
+  expect(shown(60924.33268375296)).toBe('60924.332683753');
+  expect([shown(0.1 + 0.2), shown(19.769314), shown(-1)]).toEqual(['0.3', '19.769314', '-1']);
+});
+
+it('writes ticks so that each can be told from the next', () => {
+  expect([1, 0.05, 0.25, 0.0002, 50].map(decimals)).toEqual([0, 2, 2, 4, 0]);
+  expect(tickTexts([60924.3305, 60924.331, 60924.3315])).toEqual(['60924.3305', '60924.3310', '60924.3315']);
+  expect(tickTexts([-200000, -100000, 0])).toEqual(['-200000', '-100000', '0']);
+  expect(tickTexts([20.1, 20.15])).toEqual(['20.10', '20.15']);
+  expect(tickTexts([1e7, 1.5e7])).toEqual(['1e+7', '1.5e+7']);
+});
+
+it('tells the day of what was not today, and tonight from a night of years ago', () => {
+  const now = Date.UTC(2026, 10, 27, 22);
+  expect(clock(Date.UTC(2026, 10, 27, 17, 3, 12) * 1000, now)).toBe('17:03:12');
+  expect(clock(Date.UTC(2026, 10, 25, 17, 3, 12) * 1000, now)).toBe('2026-11-25 17:03');
+  expect([20261127, 20261126, 20300524, 20171218].map((one) => isRecent(one, now))).toEqual([true, true, true, false]);
+});
+
+it('tells bands apart by shape, not by colour alone', () => {
+  expect(new Set(BANDS.map((band) => JSON.stringify(bandSymbol(band)))).size).toBe(6);
 });
 
 it('draws no magnitude of a negative flux and no flux of a limit', () => {
