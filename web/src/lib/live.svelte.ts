@@ -37,6 +37,8 @@ export const SPAN = 120;
 const MATCHES = 200;
 /** A break as short as this is not worth a word. */
 const LOST_MS = 2000;
+/** A broker tells its rates each second; who has not in this time has none. */
+const STILL_MS = 3000;
 /** How often what came is shown, so that one can read it. */
 const SHOW_MS = 700;
 
@@ -47,6 +49,8 @@ export const live = $state({
   /** Since when the broker has not answered [ms since 1970]; `null` while it does. */
   lost: null as number | null,
   status: null as LiveStatus | null,
+  /** An archive alone answers, which no broker writes: there are no rates. */
+  still: false,
   history: [] as LiveStatus[],
   matches: [] as Match[],
 });
@@ -64,6 +68,7 @@ function linked(there: boolean): void {
   clearTimeout(losing);
   losing = undefined;
   live.lost = null;
+  setTimeout(() => (live.still = live.status === null), STILL_MS);
   askAgain();
 }
 
@@ -82,6 +87,7 @@ export function listen(): void {
     onEvent(event, data) {
       if (event === 'status') {
         live.status = data;
+        live.still = false;
         live.history = [...live.history.slice(1 - SPAN), data];
       } else if (event === 'match') {
         came.push(data);

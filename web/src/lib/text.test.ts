@@ -3,6 +3,7 @@ import { BANDS, bandSymbol, folded, points } from './bands';
 import { diff } from './diff';
 import { ago, bytes, clock, decimals, duration, figure, isRecent, mjdToDate, night, shown, tickTexts } from './format';
 import { pageOf } from './pages';
+import { utcTexts, utcTicks } from './utcaxis';
 import { completions, pieces, wordBefore } from './sqltext';
 
 it('colours SQL without losing a character', () => {
@@ -46,6 +47,14 @@ it('writes ticks so that each can be told from the next', () => {
   expect(tickTexts([-200000, -100000, 0])).toEqual(['-200000', '-100000', '0']);
   expect(tickTexts([20.1, 20.15])).toEqual(['20.10', '20.15']);
   expect(tickTexts([1e7, 1.5e7])).toEqual(['1e+7', '1.5e+7']);
+});
+
+it('puts dates where UTC is round, from seconds to years', () => {
+  const minutes = utcTicks(60924.3304, 60924.3327, 5);
+  expect(utcTexts(minutes)).toEqual(['09-06 07:56', '09-06 07:57', '09-06 07:58']);
+  expect((minutes[0]! - 60924) * 86_400).toBeCloseTo(7 * 3600 + 56 * 60 + 37, 3);
+  expect(utcTexts(utcTicks(60924.33041, 60924.33046, 6))).toEqual(['07:55:11', '07:55:12', '07:55:13', '07:55:14']);
+  expect(utcTexts(utcTicks(58000, 60000, 5))).toEqual(['2017-09-04', '2019-01-17', '2020-05-31', '2021-10-13']);
 });
 
 it('tells the day of what was not today, and tonight from a night of years ago', () => {
