@@ -39,6 +39,7 @@ const PIXEL: Record<string, number> = { ztf: 1.01, lsst: 0.2 };
 export const pixelScale = (survey: string): number | null => PIXEL[survey] ?? null;
 
 export interface Point {
+  /** How it is drawn: in magnitudes a flux that is not significant is a limit. */
   kind: 'detection' | 'forced' | 'limit';
   band: string;
   mjd: number;
@@ -49,18 +50,32 @@ export interface Point {
 
 export type Unit = 'mag' | 'flux';
 
+/** Below as many sigma a flux is drawn as a limit of so many sigma in magnitudes, as the ZTF forced photometry guide has it (Masci et al. 2023). */
+const [SIGNIFICANT, LIMIT] = [3, 5];
+/** AB magnitude of 1 nJy. */
+const ZERO_POINT = 31.4;
+
 /** What can be drawn of a light curve: no magnitude of a negative flux, no flux of a limit. */
 export function points(rows: Row[], unit: Unit): Point[] {
-  const found: Point[] = [];
-  for (const row of rows) {
-    const limit = row.kind === 'limit';
-    const y = unit === 'flux' ? row.psf_flux : limit ? row.limit_mag : row.mag;
-    if (y === null || y === undefined || !Number.isFinite(y)) continue;
-    const err = limit ? null : unit === 'flux' ? row.psf_flux_err : row.mag_err;
-    found.push({ kind: row.kind, band: row.band ?? '?', mjd: row.mjd_tai, y, err: Number.isFinite(err) ? err : null, row });
-  }
-  return found.sort((a, b) => a.mjd - b.mjd);
+  const found = rows.flatMap((row) => (unit === 'flux' ? inFlux(row) : inMag(row)) ?? []);
+  return found.filter((point) => Number.isFinite(point.y)).sort((a, b) => a.mjd - b.mjd);
 }
+
+const point = (row: Row, kind: Point['kind'], y: number | null | undefined, err: number | null | undefined): Point | null =>
+  y == null ? null : { kind, band: row['band'] ?? '?', mjd: row['mjd_tai'], y, err: Number.isFinite(err) ? err! : null, row };
+
+const inFlux = (row: Row): Point | null => point(row, row['kind'], row['psf_flux'], row['psf_flux_err']);
+
+function inMag(row: Row): Point | null {
+  const { kind, psf_flux: flux, psf_flux_err: err } = row;
+  if (kind === 'limit') return point(row, kind, row['limit_mag'], null);
+  if (flux != null && err > 0 && Math.abs(flux) < SIGNIFICANT * err) return point(row, 'limit', ZERO_POINT - 2.5 * Math.log10(LIMIT * err), null);
+  return point(row, kind, row['mag'], row['mag_err']);
+}
+
+/** How many have a flux, and no place among magnitudes: fainter than in the template. */
+export const negatives = (rows: Row[]): number =>
+  rows.filter((row) => row['psf_flux'] != null && inMag(row) === null).length;
 
 /** Phases of a period [d], each point twice, so that the wave is seen over the edge. */
 export function folded(all: Point[], period: number): Point[] {

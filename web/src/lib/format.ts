@@ -100,5 +100,5 @@ export function decimals(step: number): number {
 export function tickTexts(ticks: readonly number[]): string[] {
   const step = Math.abs((ticks[1] ?? 0) - (ticks[0] ?? 0)) || 1;
   const large = Math.max(...ticks.map(Math.abs)) >= 1e7;
-  return ticks.map((tick) => (large ? String(Number(tick.toPrecision(6)).toExponential()) : tick.toFixed(decimals(step))));
+  return ticks.map((tick) => (large && tick ? Number(tick.toPrecision(6)).toExponential().replace('e+', 'e') : tick.toFixed(large ? 0 : decimals(step))));
 }

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { BANDS, bandSymbol, folded, points } from './bands';
+import { BANDS, bandSymbol, folded, negatives, points } from './bands';
 import { diff } from './diff';
 import { ago, bytes, clock, decimals, duration, figure, isRecent, mjdToDate, night, shown, tickTexts } from './format';
 import { pageOf } from './pages';
@@ -46,7 +46,8 @@ it('writes ticks so that each can be told from the next', () => {
   expect(tickTexts([60924.3305, 60924.331, 60924.3315])).toEqual(['60924.3305', '60924.3310', '60924.3315']);
   expect(tickTexts([-200000, -100000, 0])).toEqual(['-200000', '-100000', '0']);
   expect(tickTexts([20.1, 20.15])).toEqual(['20.10', '20.15']);
-  expect(tickTexts([1e7, 1.5e7])).toEqual(['1e+7', '1.5e+7']);
+  expect(tickTexts([0, 5e6, 1e7])).toEqual(['0', '5e6', '1e7']);
+  expect(tickTexts([1e7, 1.5e7])).toEqual(['1e7', '1.5e7']);
 });
 
 it('puts dates where UTC is round, from seconds to years', () => {
@@ -76,6 +77,9 @@ it('draws no magnitude of a negative flux and no flux of a limit', () => {
   ];
   expect(points(rows, 'mag').map((point) => [point.kind, point.y])).toEqual([['limit', 20.5], ['detection', 18]]);
   expect(points(rows, 'flux').map((point) => point.y)).toEqual([-5, 9]);
+  expect(negatives(rows)).toBe(1);
+  const faint = [2, -2].map((flux) => ({ kind: 'forced', band: 'g', mjd_tai: 1, mag: flux > 0 ? 30.6 : null, mag_err: 95, psf_flux: flux, psf_flux_err: 1 }));
+  expect(points(faint, 'mag').map((point) => [point.kind, point.y, point.err])).toEqual(Array(2).fill(['limit', expect.closeTo(29.6526, 4), null]));
   expect(folded(points(rows, 'mag'), 0.75).map((point) => point.mjd)).toEqual([0, expect.closeTo(2 / 3), 1, expect.closeTo(5 / 3)]);
 });
 
