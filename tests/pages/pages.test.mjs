@@ -174,6 +174,13 @@ describe('pages over simulated alerts', { skip: SKIP }, () => {
     await until('the light curve is drawn', async () => /detections/.test(await page.locator('.chart').getAttribute('aria-label')));
     const told = [...(await page.locator('.chart').getAttribute('aria-label')).matchAll(/(\d+) detections/g)].reduce((sum, found) => sum + Number(found[1]), 0);
     assert.equal(told, drawn.length, label);
+    const { x, y, width, height } = await page.locator('.chart .u-over').boundingBox();
+    await page.mouse.move(x + 0.2 * width, y + 0.2 * height);
+    await page.mouse.down();
+    await page.mouse.move(x + 0.6 * width, y + 0.7 * height, { steps: 4 });
+    await page.mouse.up();
+    await page.getByRole('button', { name: 'Whole' }).click();
+    await page.getByRole('button', { name: 'Whole' }).waitFor({ state: 'hidden' });
     await until('three images are there', async () => (await page.locator('.big canvas:not(.gone)').count()) === 3);
     const greys = await page.locator('.big canvas').first().evaluate((canvas) => {
       const { data } = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height);
