@@ -50,8 +50,7 @@ export class Broker {
   }
 
   async start(...words) {
-    const token = this.run('token', 'create', 'tests', '--scope', 'write');
-    this.token = /pitt_[\w-]+/.exec(token)?.[0];
+    this.token ??= /pitt_[\w-]+/.exec(this.run('token', 'create', 'tests', '--scope', 'write'))?.[0];
     this.child = spawn(program, words, { cwd: this.folder, env: this.environment, stdio: ['ignore', 'pipe', 'pipe'] });
     this.said = '';
     for (const stream of [this.child.stdout, this.child.stderr]) stream.on('data', (text) => (this.said += text));
@@ -73,12 +72,17 @@ export class Broker {
     return response.json();
   }
 
+  /** Ends the program; what it has stored stays, and it can be started again, at the same address. */
+  async stop() {
+    if (this.child?.exitCode !== null) return;
+    const ended = new Promise((done) => this.child.once('exit', done));
+    this.child.kill('SIGINT');
+    await ended;
+    if (this.url) this.environment.PITT_HTTP_LISTEN = new URL(this.url).host;
+  }
+
   async end() {
-    if (this.child?.exitCode === null) {
-      const ended = new Promise((done) => this.child.once('exit', done));
-      this.child.kill('SIGINT');
-      await ended;
-    }
+    await this.stop();
     rmSync(this.folder, { recursive: true, force: true });
   }
 }

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use utoipa::{IntoParams, ToSchema};
 
-use super::alert::{OfSurvey, number};
+use super::alert::{OfSurvey, number, text};
 use super::alerts::{self, AlertsQuery, Order};
 use super::answer::Answer;
 use super::light_curve::{self, mag};
@@ -127,7 +127,7 @@ impl Api {
             (Some(now), Some(then)) => now.separation_arcsec(then) > MOVING_ARCSEC,
             _ => false,
         };
-        let moving = moved || number(&newest, "ssObjectId").is_some();
+        let moving = moved || is_of_solar_system(&newest);
         let galactic = at.map(Icrs::to_galactic);
         Ok(ObjectBody {
             object_id: object_id.to_owned(),
@@ -176,6 +176,11 @@ impl Api {
             |_, of, _, object| object == Some(object_id) && of == survey,
         )
     }
+}
+
+/// Whether an alert is of a known body of the solar system: Rubin names it (some writers put 0 where there is none).
+fn is_of_solar_system(alert: &StoredAlert) -> bool {
+    text(alert, "diaSource.ssObjectId").is_some_and(|id| id != "0")
 }
 
 /// Where an alert is.
