@@ -15,6 +15,7 @@ use crate::answer::{ConeHit, Point, StoredPacket};
 use crate::book::Book;
 use crate::delta::{DeltaLog, Site, TableFile};
 use crate::error::ArchiveError;
+use crate::fresh::Fresh;
 use crate::index::{Index, Location};
 use crate::read::{self, JoinedPacket, OpenFiles};
 use crate::scan;
@@ -45,6 +46,8 @@ pub struct ArchiveOptions {
     /// Lets several processes write this archive at the same time, each in a lane of its own, and makes outcomes and
     /// match numbers durable with each append, before the commit. Default: no; a second writer is refused.
     pub claims: bool,
+    /// Memory for rows that are appended and not committed yet, so that [`Archive::latest`] has them. Default: 0, none are kept.
+    pub fresh_bytes: usize,
     /// The store that the Delta logs go through; default: the file system, synced. For tests that let it fail.
     pub store: Option<Arc<dyn ObjectStore>>,
 }
@@ -60,6 +63,7 @@ impl Default for ArchiveOptions {
             commit_every: Duration::from_secs(10),
             commit_bytes: 512 << 20,
             claims: false,
+            fresh_bytes: 0,
             store: None,
         }
     }
@@ -79,6 +83,15 @@ pub struct TableSnapshot {
 }
 
 impl TableSnapshot {
+    pub(crate) fn of(name: &str, log: &DeltaLog) -> Result<Self, ArchiveError> {
+        Ok(Self {
+            name: name.to_owned(),
+            version: log.version(),
+            schema: log.schema()?,
+            files: log.files()?,
+        })
+    }
+
     /// Rows in all files.
     pub fn rows(&self) -> u64 {
         self.files.iter().map(|f| f.rows).sum()
@@ -102,6 +115,7 @@ pub(crate) struct Inner {
     pub(crate) tables: Mutex<BTreeMap<String, DeltaLog>>,
     pub(crate) writing: AtomicBool,
     pub(crate) lane: Option<Lane>,
+    pub(crate) fresh: Mutex<Fresh>,
     index: RwLock<Option<Index>>,
     /// Held while the index follows the tables: a list of files must not be older than what the index has followed.
     following: Mutex<()>,
@@ -139,6 +153,7 @@ impl Archive {
             tables: Mutex::new(tables),
             lane,
             site,
+            fresh: Mutex::new(Fresh::new(options.fresh_bytes)),
             options: Arc::new(options),
             writing: AtomicBool::new(false),
             index: RwLock::new(index),
@@ -206,15 +221,8 @@ impl Archive {
     /// A table's files and schema at the version last read or committed; `None` if there is no such table.
     pub fn snapshot(&self, table: &str) -> Result<Option<TableSnapshot>, ArchiveError> {
         let tables = lock(&self.inner.tables);
-        let Some(log) = tables.get(table) else {
-            return Ok(None);
-        };
-        Ok(Some(TableSnapshot {
-            name: table.to_owned(),
-            version: log.version(),
-            schema: log.schema()?,
-            files: log.files()?,
-        }))
+        let log = tables.get(table);
+        log.map(|log| TableSnapshot::of(table, log)).transpose()
     }
 
     /// Version of a table as last read or committed: cheaper than a snapshot, to see whether that would be another.

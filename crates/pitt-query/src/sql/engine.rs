@@ -17,6 +17,7 @@ use datafusion::sql::parser::DFParserBuilder;
 use futures::StreamExt;
 use tokio::runtime::Runtime;
 
+use super::memory::InMemory;
 use super::names::Names;
 use super::table::{FilesTable, TableSource};
 use crate::catalog::Catalogs;
@@ -158,10 +159,31 @@ impl Engine {
 
     /// Runs one statement that only reads: `SELECT`, `DESCRIBE`, `EXPLAIN`, `SHOW TABLES`.
     pub fn query(&self, sql: &str, limits: &Limits) -> Result<Rows<'_>, QueryError> {
+        self.run(&self.context, sql, limits)
+    }
+
+    /// The same over tables that have rows in memory besides those in files. They are this query's own.
+    pub fn query_with(
+        &self,
+        rows: InMemory,
+        sql: &str,
+        limits: &Limits,
+    ) -> Result<Rows<'_>, QueryError> {
+        let mut state = self.context.state();
+        state.config_mut().set_extension(Arc::new(rows));
+        self.run(&SessionContext::new_with_state(state), sql, limits)
+    }
+
+    fn run(
+        &self,
+        context: &SessionContext,
+        sql: &str,
+        limits: &Limits,
+    ) -> Result<Rows<'_>, QueryError> {
         let started = Instant::now();
         let running = async {
-            let plan = self.plan(sql).await?;
-            let frame = self.context.execute_logical_plan(plan).await?;
+            let plan = self.plan(context, sql).await?;
+            let frame = context.execute_logical_plan(plan).await?;
             Ok::<_, QueryError>(frame.execute_stream().await?)
         };
         let stream = self
@@ -198,7 +220,7 @@ impl Engine {
         names.into_iter().filter_map(table).collect()
     }
 
-    async fn plan(&self, sql: &str) -> Result<LogicalPlan, QueryError> {
+    async fn plan(&self, context: &SessionContext, sql: &str) -> Result<LogicalPlan, QueryError> {
         if sql.len() > MAX_QUERY_BYTES {
             return Err(QueryError::Sql(format!(
                 "{} bytes long, at most {MAX_QUERY_BYTES} are allowed",
@@ -226,7 +248,7 @@ impl Engine {
             .unwrap_or("this")
             .to_uppercase();
         self.names.settle(&mut statement)?;
-        let planned = self.context.state().statement_to_plan(statement).await;
+        let planned = context.state().statement_to_plan(statement).await;
         let plan = planned.map_err(|error| self.names.explain(error.into()))?;
         let read_only = SQLOptions::new()
             .with_allow_ddl(false)

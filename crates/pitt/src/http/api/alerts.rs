@@ -230,8 +230,8 @@ pub fn list(api: &Api, query: &AlertsQuery) -> Result<Table, Problem> {
 /// # Errors
 /// There is none.
 pub(super) fn known_survey(archive: &Archive, survey: &str) -> Result<(), Problem> {
-    let known = archive.surveys();
-    if known.iter().any(|known| known == survey) {
+    let known = archive.latest_surveys();
+    if known.contains(survey) {
         return Ok(());
     }
     let hint = suggest::hint(survey, known.iter().map(String::as_str));

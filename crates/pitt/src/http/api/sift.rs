@@ -222,6 +222,13 @@ impl Sieve {
         }
     }
 
+    /// Takes those of some alerts that are wanted, and keeps the first `most`.
+    fn take(&self, alerts: Vec<Alert>, most: usize, found: &mut Vec<Alert>) {
+        found.extend(alerts.into_iter().filter(|alert| self.wants(alert)));
+        found.sort_by(|a, b| self.order(self.key(a), self.key(b)));
+        found.truncate(most);
+    }
+
     /// Whether no alert of a file with these bounds can come before one at this time.
     fn comes_after(&self, bounds: &Bounds, mjd_tai: f64) -> bool {
         bounds
@@ -254,7 +261,7 @@ impl<T: PartialEq> Wish<T> for Option<T> {
 }
 
 impl Api {
-    /// The first `most` alerts that the sieve lets through, in its order.
+    /// The first `most` alerts that the sieve lets through, in its order; those in memory, that no file has yet, among them.
     ///
     /// # Errors
     /// The archive cannot be read.
@@ -264,23 +271,22 @@ impl Api {
         sieve: &Sieve,
         most: usize,
     ) -> Result<Vec<Alert>, Problem> {
-        let mut files = vec![];
-        for survey in archive.surveys() {
-            if sieve.survey.is_none_or_is(Some(&survey)) {
-                let of_survey = self
-                    .shelf
-                    .files(archive, &tables::alerts(&survey), |bounds| {
-                        sieve.may_be_in(bounds)
-                    })?;
-                files.extend(
-                    of_survey
-                        .into_iter()
-                        .map(|(file, bounds)| (survey.clone(), file, bounds)),
-                );
+        let names = COLUMNS.map(|(name, _)| name);
+        let (mut files, mut found) = (vec![], vec![]);
+        for survey in archive.latest_surveys() {
+            if !sieve.survey.is_none_or_is(Some(&survey)) {
+                continue;
             }
+            let may_hold = |bounds: &Bounds| sieve.may_be_in(bounds);
+            let table = tables::alerts(&survey);
+            let latest = self.shelf.latest(archive, &table, &names, may_hold)?;
+            for rows in &latest.fresh {
+                sieve.take(alerts(&survey, rows)?, most, &mut found);
+            }
+            let of_survey = latest.files.into_iter();
+            files.extend(of_survey.map(|(file, bounds)| (survey.clone(), file, bounds)));
         }
         files.sort_by(|a, b| sieve.begin(&a.2).total_cmp(&sieve.begin(&b.2)));
-        let mut found: Vec<Alert> = vec![];
         for (survey, file, bounds) in files {
             let last = found
                 .get(most.wrapping_sub(1))
@@ -288,16 +294,9 @@ impl Api {
             if last.is_some_and(|last| sieve.comes_after(&bounds, last)) {
                 break;
             }
-            let names = COLUMNS.map(|(name, _)| name);
             for rows in file.read(&names)? {
-                found.extend(
-                    alerts(&survey, &rows?)?
-                        .into_iter()
-                        .filter(|alert| sieve.wants(alert)),
-                );
+                sieve.take(alerts(&survey, &rows?)?, most, &mut found);
             }
-            found.sort_by(|a, b| sieve.order(sieve.key(a), sieve.key(b)));
-            found.truncate(most);
         }
         Ok(found)
     }
