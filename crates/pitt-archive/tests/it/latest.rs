@@ -101,7 +101,7 @@ fn rows_that_came_before_their_table_grew_have_nulls_in_the_new_columns() {
     let archive = open(folder.path(), false, 64 << 20);
     let mut writer = archive.writer().unwrap();
     let small = |offset: i64| {
-        let mut packet = Packet::unplaced("small", tiny::container(100 + offset).into());
+        let mut packet = Packet::unplaced("small", tiny::container(100 + offset));
         packet.position.offset = offset;
         packet
     };

@@ -144,7 +144,7 @@ fn answers_statements() {
         "SELECT * FROM matches",
         "SELECT band, min(night) OVER (PARTITION BY band) AS n FROM ztf ORDER BY ra LIMIT 1",
         "DESCRIBE packets",
-        "SELECT objectid FROM ztf",
+        "SELECT objectid FROM ztf ORDER BY ra",
         "SELECT match('gcvs', 2) FROM ztf",
         "SELECT repeat('x', 1000000000)",
         "SELECT * FROM '/etc/passwd'",
