@@ -142,13 +142,10 @@ fn nothing_is_kept_unless_wanted_and_nothing_after_a_writer_that_did_not_commit(
 #[test]
 fn what_does_not_fit_goes_oldest_first_and_is_counted() {
     let folder = tempfile::tempdir().unwrap();
-    let most = 200_000;
+    let most = 600_000;
     let archive = open(folder.path(), false, most);
     let mut writer = archive.writer().unwrap();
-    let mut packets = in_partition(&night(4000), "all");
-    packets.truncate(3000);
-    let mut stored = BTreeSet::new();
-    for chunk in packets.chunks(100) {
+    for chunk in in_partition(&night(800), "all").chunks(50) {
         append(&mut writer, chunk);
         assert!(archive.fresh_counts().bytes <= most as u64);
     }
@@ -163,7 +160,6 @@ fn what_does_not_fit_goes_oldest_first_and_is_counted() {
         let all = ids(&rows(&latest(&archive, name)).1);
         assert!(!kept.is_empty() && all.ends_with(&kept), "{name}");
         written += all.len() as u64;
-        stored.extend(all);
     }
     assert!(counts.let_go > 100, "{counts:?}");
     assert_eq!(counts.rows + counts.let_go, written);
@@ -173,12 +169,12 @@ fn what_does_not_fit_goes_oldest_first_and_is_counted() {
 fn whoever_looks_while_commits_go_on_finds_every_alert_once() {
     let folder = tempfile::tempdir().unwrap();
     let archive = open(folder.path(), true, 64 << 20);
-    let packets = night(400);
+    let packets = night(160);
     let done = AtomicBool::new(false);
     std::thread::scope(|scope| {
         scope.spawn(|| {
             let mut writer = archive.writer().unwrap();
-            for chunk in packets.chunks(4) {
+            for chunk in packets.chunks(8) {
                 append(&mut writer, chunk);
                 writer.commit().unwrap();
             }
@@ -199,7 +195,7 @@ fn whoever_looks_while_commits_go_on_finds_every_alert_once() {
                 assert_eq!(all.iter().collect::<BTreeSet<_>>().len(), all.len());
             }
         }
-        assert!(seen[0] > 100 && seen[1] > 50, "{seen:?}");
+        assert!(seen[0] > 50 && seen[1] > 20, "{seen:?}");
     });
 }
 
