@@ -218,7 +218,7 @@ fn whoever_counts_while_commits_go_on_sees_every_alert_once() {
     let mut settings = settings(folder.path());
     settings.commit.every_s = 3600.0;
     settings.http.requests_per_s = 0.0;
-    let packets = packets(240);
+    let packets = packets(120);
     let counters: Arc<Counters> = Arc::default();
     let mut broker = Broker::open(&settings, vec![file("all", "alert_id > 0")]).unwrap();
     let stage = stage(&settings, &mut broker, &counters);

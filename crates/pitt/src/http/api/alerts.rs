@@ -11,11 +11,12 @@ use pitt_sky::photometry::mag_ab;
 use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
 
+use super::alert_rows::Alert;
 use super::answer::Answer;
 use super::params::TableParams;
 use super::pool::Lane;
 use super::problem::{Problem, shown};
-use super::sift::{Alert, Cone, Place, Sieve};
+use super::sift::{Cone, Place, Sieve};
 use super::table::{Table, TableBody};
 use super::{Api, columns, cursor, position};
 use crate::suggest;

@@ -15,6 +15,7 @@
 //! port's own thread.
 
 pub mod alert;
+pub mod alert_rows;
 pub mod alerts;
 pub mod answer;
 pub mod columns;
