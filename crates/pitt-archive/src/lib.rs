@@ -14,7 +14,8 @@
 //! | a process crash, `kill -9` | every commit that returned, perhaps the one under way, whole; never half of one |
 //! | a crash of the system, a power cut | the same: data files and log entries are synced before they are seen |
 //!
-//! What has been appended and not committed is visible nowhere yet; with claims it is decided all the same.
+//! What has been appended and not committed is visible nowhere on disk; with claims it is decided all the same. The process that
+//! appended it may keep the rows of alerts and matches in memory for its own readers ([`Archive::latest`]).
 //!
 //! ```
 //! use pitt_alert::{Decoder, Packet, SchemaStore};
@@ -49,6 +50,7 @@ mod derive;
 mod error;
 mod feed;
 mod folder;
+mod fresh;
 mod groups;
 mod index;
 mod journal;
@@ -80,6 +82,7 @@ pub use delta::TableFile;
 pub use error::ArchiveError;
 pub use feed::LoggedMatch;
 pub use folder::SyncedFolder;
+pub use fresh::{FreshCounts, Latest};
 pub use ledger::{Ledger, LedgerLine};
 pub use numbered::Numbered;
 pub use part::PartName;

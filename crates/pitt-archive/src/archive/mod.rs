@@ -17,6 +17,7 @@ use pitt_alert::SchemaStore;
 use crate::book::Book;
 use crate::delta::{DeltaLog, Site, TableFile};
 use crate::error::ArchiveError;
+use crate::fresh::Fresh;
 use crate::index::Index;
 use crate::read::OpenFiles;
 use crate::tables::{COMMITS, PACKETS, SCHEMAS};
@@ -39,6 +40,15 @@ pub struct TableSnapshot {
 }
 
 impl TableSnapshot {
+    pub(crate) fn of(name: &str, log: &DeltaLog) -> Result<Self, ArchiveError> {
+        Ok(Self {
+            name: name.to_owned(),
+            version: log.version(),
+            schema: log.schema()?,
+            files: log.files()?,
+        })
+    }
+
     /// Rows in all files.
     pub fn rows(&self) -> u64 {
         self.files.iter().map(|f| f.rows).sum()
@@ -67,6 +77,8 @@ pub(crate) struct Inner {
     pub(crate) writing: AtomicBool,
     /// With claims: the lane that this process holds.
     pub(crate) lane: Option<Lane>,
+    /// Rows that are appended and not committed yet.
+    pub(crate) fresh: Mutex<Fresh>,
     index: RwLock<Option<Index>>,
     /// Held while the index follows the tables: a list of files must not be older than what the index has followed.
     following: Mutex<()>,
@@ -104,15 +116,8 @@ impl Archive {
     /// A table's files and schema at the version last read or committed; `None` if there is no such table.
     pub fn snapshot(&self, table: &str) -> Result<Option<TableSnapshot>, ArchiveError> {
         let tables = lock(&self.inner.tables);
-        let Some(log) = tables.get(table) else {
-            return Ok(None);
-        };
-        Ok(Some(TableSnapshot {
-            name: table.to_owned(),
-            version: log.version(),
-            schema: log.schema()?,
-            files: log.files()?,
-        }))
+        let log = tables.get(table);
+        log.map(|log| TableSnapshot::of(table, log)).transpose()
     }
 
     /// Version of a table as last read or committed: cheaper than a snapshot, to see whether that would be another.

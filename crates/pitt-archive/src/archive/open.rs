@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, RwLock};
 use super::{Archive, ArchiveOptions, Inner};
 use crate::delta::{DeltaLog, Site};
 use crate::error::ArchiveError;
+use crate::fresh::Fresh;
 use crate::index::Index;
 use crate::read::OpenFiles;
 use crate::tables::{self, ALERTS, PACKETS};
@@ -39,6 +40,7 @@ impl Archive {
             tables: Mutex::new(tables),
             lane,
             site,
+            fresh: Mutex::new(Fresh::new(options.fresh_bytes)),
             options: Arc::new(options),
             writing: AtomicBool::new(false),
             index: RwLock::new(index),

@@ -28,6 +28,8 @@ pub struct ArchiveOptions {
     /// Lets several processes write this archive at the same time, each in a lane of its own, and makes outcomes and
     /// match numbers durable with each append, before the commit. Default: no; a second writer is refused.
     pub claims: bool,
+    /// Memory for rows that are appended and not committed yet, so that [`Archive::latest`](super::Archive::latest) has them. Default: 0, none are kept.
+    pub fresh_bytes: usize,
     /// The store that the Delta logs go through; default: the file system, synced. For tests that let it fail.
     pub store: Option<Arc<dyn ObjectStore>>,
 }
@@ -43,6 +45,7 @@ impl Default for ArchiveOptions {
             commit_every: Duration::from_secs(10),
             commit_bytes: 512 << 20,
             claims: false,
+            fresh_bytes: 0,
             store: None,
         }
     }

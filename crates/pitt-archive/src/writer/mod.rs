@@ -143,6 +143,8 @@ impl Archive {
 
 impl Drop for Writer {
     fn drop(&mut self) {
+        // What was not committed will be read from its source again.
+        self.inner.fresh().clear();
         self.inner.writing.store(false, Ordering::SeqCst);
     }
 }
@@ -298,6 +300,8 @@ impl Writer {
         let open = self.open()?;
         open.rows += entries.len() as u64;
         open.positions.extend(decision.spans);
+        let fresh = std::mem::take(&mut open.derived.fresh);
+        inner.keep_fresh(fresh, &open.positions);
         open.redone.extend(decision.redone);
         for row in &rows {
             let last = open.seqs.entry(row.lane).or_default();

@@ -1,10 +1,15 @@
 //! SQL over the archive: read-only, bounded in time, rows and memory.
 
 mod engine;
+mod memory;
 mod names;
 mod output;
+mod rows;
 mod table;
+mod union;
 
-pub use engine::{Engine, Limits, Rows};
+pub use engine::{Engine, Limits};
+pub use memory::InMemory;
 pub use output::{OutputFormat, is_id, json_row, write_rows};
+pub use rows::Rows;
 pub use table::{DataFile, TableSource};

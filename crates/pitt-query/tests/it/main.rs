@@ -8,5 +8,6 @@ mod errors;
 mod evaluation;
 mod fixture;
 mod hostile;
+mod memory;
 mod queries;
 mod stream;

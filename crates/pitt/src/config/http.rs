@@ -29,7 +29,7 @@ pub struct HttpSettings {
     pub sky_images: bool,
     /// Most connections at once.
     pub connections: usize,
-    /// Memory for what is not committed yet, MB.
+    /// Memory for what is not committed yet `[MB]`.
     pub recent_mb: usize,
     /// Most streams of events at once to one caller.
     pub streams_per_caller: usize,
@@ -111,6 +111,16 @@ impl HttpSettings {
             None => listen.to_owned(),
         };
         numeric.parse().ok()
+    }
+
+    /// Memory for rows that are not committed yet `[bytes]`: a quarter of `recent_mb`.
+    pub fn recent_rows_bytes(&self) -> usize {
+        (self.recent_mb << 20) / 4
+    }
+
+    /// Memory for packets that are not committed yet `[bytes]`: the rest.
+    pub fn recent_packets_bytes(&self) -> usize {
+        (self.recent_mb << 20) - self.recent_rows_bytes()
     }
 
     /// Whether TLS is served.

@@ -34,6 +34,7 @@ mod settings;
 mod status;
 mod stream;
 mod tls;
+mod uncommitted;
 mod verdicts;
 mod webhooks;
 mod writing;
