@@ -13,10 +13,9 @@ use pitt_alert::{Packet, Position};
 use pitt_simulate::{SimPacket, SimSurvey, SimulationConfig, Simulator};
 use serde_json::Value;
 
-use super::asked::until;
 use super::fresh::{half_committed, send};
 use super::live::{file, settings, stage};
-use super::port;
+use super::{port, until};
 
 /// So many packets come twice.
 const AGAIN: usize = 10;
