@@ -33,9 +33,10 @@ export class Broker {
     return broker;
   }
 
-  /** One night of simulated alerts, served for as long as the tests look. */
-  static async ofServedAlerts() {
+  /** One night of simulated alerts, served with these settings for as long as the tests look. */
+  static async ofServedAlerts(settings = {}) {
     const broker = new Broker();
+    Object.assign(broker.environment, settings);
     broker.run('demo', '--alerts', String(ALERTS), '--speed', '0');
     await broker.start('serve');
     return broker;

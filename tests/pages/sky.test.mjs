@@ -255,4 +255,19 @@ describe('survey images', { skip: SKIP }, () => {
       await old.close();
     }
   });
+
+  it('are not offered where the settings say so', async () => {
+    const without = await Broker.ofServedAlerts({ PITT_HTTP_SKY_IMAGES: 'false' });
+    try {
+      const page = await tab(browser, without);
+      const learned = page.waitForResponse((response) => response.url().endsWith('/api/v1/me'));
+      await page.at(path);
+      assert.equal((await (await learned).json()).sky_images, false);
+      await page.locator('svg[aria-label^="Finder chart"]').waitFor();
+      assert.equal(await button(page).count(), 0);
+      assert.deepEqual(page.wrong, []);
+    } finally {
+      await without.end();
+    }
+  });
 });

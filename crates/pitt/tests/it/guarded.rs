@@ -95,11 +95,11 @@ fn writing_takes_a_token_with_scope_write() {
     assert_eq!(status(&port, &format!("{WRITE}?token={writer}"), &[]), 401);
     assert_eq!(
         me(&port, &[&bearer(&writer)]),
-        serde_json::json!({"name": "anna", "scopes": ["read", "write"], "read": "open"})
+        serde_json::json!({"name": "anna", "scopes": ["read", "write"], "read": "open", "sky_images": true})
     );
     assert_eq!(
         me(&port, &[]),
-        serde_json::json!({"name": null, "scopes": ["read"], "read": "open"})
+        serde_json::json!({"name": null, "scopes": ["read"], "read": "open", "sky_images": true})
     );
 }
 
