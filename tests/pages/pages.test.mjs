@@ -559,6 +559,8 @@ it('pages say that the broker is away, keep what stood there, and go on when it 
     const nights = page.getByRole('region', { name: 'Nights' }).locator('tbody tr');
     await until('nights are there', async () => (await nights.count()) > 0);
     const before = await nights.count();
+    // The other pages are fetched ahead, so that one can go to them without the broker.
+    await page.waitForFunction(() => performance.getEntriesByType('resource').some(({ name, responseStatus }) => /Search-.*js$/.test(name) && responseStatus === 200));
     await broker.stop();
     const away = page.getByText('The broker has not answered since');
     await away.waitFor();
