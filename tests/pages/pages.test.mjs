@@ -1,7 +1,7 @@
 // Walks every page in a real browser over the real program, and compares what stands there with the API.
 import assert from 'node:assert/strict';
 import { createHmac } from 'node:crypto';
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
@@ -549,7 +549,9 @@ it('pages say that the broker is away, keep what stood there, and go on when it 
   let browser;
   try {
     broker.run('demo', '--alerts', '300', '--speed', '0');
-    await broker.start('serve');
+    const words = ['run', '--from', join(broker.folder, 'packets'), '--follow'];
+    mkdirSync(join(broker.folder, 'packets'));
+    await broker.start(...words);
     browser = await launch();
     const page = await tab(browser, broker);
     await page.at('/status');
@@ -557,6 +559,8 @@ it('pages say that the broker is away, keep what stood there, and go on when it 
     const nights = page.getByRole('region', { name: 'Nights' }).locator('tbody tr');
     await until('nights are there', async () => (await nights.count()) > 0);
     const before = await nights.count();
+    // The other pages are fetched ahead, so that one can go to them without the broker.
+    await page.waitForFunction(() => performance.getEntriesByType('resource').some(({ name, responseStatus }) => /Search-.*js$/.test(name) && responseStatus === 200));
     await broker.stop();
     const away = page.getByText('The broker has not answered since');
     await away.waitFor();
@@ -568,7 +572,7 @@ it('pages say that the broker is away, keep what stood there, and go on when it 
     await page.getByLabel('Declination').fill('10');
     await page.getByRole('button', { name: 'Cone' }).click();
     await page.getByText('The broker does not answer').waitFor();
-    await broker.start('serve');
+    await broker.start(...words);
     await away.waitFor({ state: 'hidden' });
     await page.getByRole('heading', { name: /within 60″/ }).waitFor();
     assert.equal(await page.locator('.problem').count(), 0);

@@ -4,6 +4,11 @@ import { ApiError } from './api';
 /** What the broker did not answer, to be asked once more when it is back. */
 const unanswered = new Map<object, () => void>();
 
+/** Has something done when the broker is back, once. */
+export function whenBack(key: object, run: () => void): void {
+  unanswered.set(key, run);
+}
+
 /** Asks all that again. */
 export function askAgain(): void {
   const all = [...unanswered.values()];
