@@ -21,6 +21,8 @@ use crate::writer::{Span, table};
 
 /// Rows up to which batches that follow each other are put together: lonely alerts would else be a batch each.
 const TOGETHER: usize = 1000;
+/// The same as a part of all memory: rows are let go by whole batches.
+const PARTS: usize = 16;
 
 /// A table as it stands, with what this process has appended to it and not committed yet.
 #[derive(Debug, Clone)]
@@ -66,10 +68,11 @@ struct Kept {
 }
 
 impl Kept {
-    fn push(&mut self, rows: RecordBatch) -> Result<(), ArrowError> {
+    fn push(&mut self, rows: RecordBatch, most_bytes: usize) -> Result<(), ArrowError> {
         let small = rows.num_rows() < TOGETHER / 2;
-        let joins = |(last, _): &(RecordBatch, usize)| {
+        let joins = |(last, bytes): &(RecordBatch, usize)| {
             small
+                && *bytes < most_bytes / PARTS
                 && last.num_rows() + rows.num_rows() <= TOGETHER
                 && last.schema_ref() == rows.schema_ref()
         };
@@ -123,7 +126,8 @@ impl Fresh {
 
     fn keep(&mut self, name: String, rows: RecordBatch) {
         let number = rows.num_rows() as u64;
-        if let Err(error) = self.tables.entry(name.clone()).or_default().push(rows) {
+        let kept = self.tables.entry(name.clone()).or_default();
+        if let Err(error) = kept.push(rows, self.most_bytes) {
             tracing::error!("{number} rows of {name} can be read from their commit on: {error}");
             self.let_go += number;
         }
