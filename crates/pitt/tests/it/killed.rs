@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::{good, json, pitt, simulate};
+use super::{good, json, pitt, simulate, until};
 
 const BOTH: [&str; 4] = ["--filters", "filters", "--archive", "rough"];
 
@@ -64,7 +64,10 @@ fn disturbed(dir: &Path) -> BTreeMap<String, usize> {
     let seed = u64::from(std::process::id());
     let (mut versions, mut killed) = (BTreeMap::new(), 0);
     let mut run = start(dir);
-    std::thread::sleep(Duration::from_millis(300));
+    until("there is an archive", || {
+        let listed = pitt(dir).args(["ls", "--archive", "rough"]).output();
+        listed.unwrap().status.success().then_some(())
+    });
     for turn in 0..8 {
         versions.insert(version(dir, turn), turn);
         let random = (seed + turn as u64).wrapping_mul(6_364_136_223_846_793_005) >> 33;
