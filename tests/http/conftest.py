@@ -72,6 +72,16 @@ class Server:
         )
         return [json.loads(line) for line in told.stdout.splitlines()]
 
+    def token(self, scope: str) -> str:
+        """A new token of the archive."""
+        told = subprocess.run(
+            [PROGRAM, "token", "create", "tests", "--scope", scope, "--json", "--archive", self.archive],
+            check=True,
+            capture_output=True,
+            text=True,
+        )
+        return json.loads(told.stdout)["token"]
+
     def stop(self) -> None:
         """Ends it as Ctrl-C does."""
         self.process.send_signal(signal.SIGINT)
@@ -104,6 +114,16 @@ def server(tmp_path_factory):
             shutil.copy(packet, real / f"{number:03}_{packet.name}")
         _fill(archive, "run", "--from", real)
     server = Server(archive, folder / "serve.log")
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def alone(tmp_path):
+    """A server of this test alone, which may change what it likes."""
+    archive = tmp_path / "archive"
+    _fill(archive, "demo", "--alerts", "60", "--speed", "0")
+    server = Server(archive, tmp_path / "serve.log")
     yield server
     server.stop()
 

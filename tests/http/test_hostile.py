@@ -1,5 +1,8 @@
 """What a careless or hostile client sends: a clear problem each, and the server goes on."""
 
+import concurrent.futures
+import time
+
 import pytest
 import requests
 
@@ -17,6 +20,13 @@ BIG = "9223372036854775808"
         ("sql", {"query": "SELECT 1; SELECT 2"}, 400, "bad_sql"),
         ("sql", {"query": "SELECT " + "(" * 500 + "1" + ")" * 500}, 400, "bad_sql"),
         ("sql", {"query": "SELECT repeat('x', 1000000000)"}, 400, "bad_sql"),
+        ("sql", {"query": "SELECT array_resize([1], 2000000000)"}, 400, "bad_sql"),
+        ("sql", {"query": "SELECT string_agg(object_id, ',') OVER (ORDER BY ra) FROM alerts"}, 400, "bad_sql"),
+        ("sql", {"query": "WITH RECURSIVE r AS (SELECT 'a' AS s UNION ALL SELECT s || s FROM r) SELECT * FROM r"}, 400, "bad_sql"),
+        ("sql", {"query": "SELECT interval '1 day' AS i", "output-format": "parquet"}, 400, "bad_parameter"),
+        ("alerts", {"columns": "ra,ra"}, 400, "bad_parameter"),
+        ("ledger", {"nihgt": 1}, 400, "unknown_parameter"),
+        ("objects/%ff", {}, 400, "bad_path"),
         ("sql", {}, 400, "missing_parameter"),
         ("sql", {"query": "SELECT 1", "limit": 10**15}, 400, "bad_parameter"),
         ("alerts/" + BIG, {}, 400, "bad_parameter"),
@@ -67,6 +77,41 @@ def test_a_misspelt_word_brings_the_nearest(server):
 def test_a_body_that_is_no_object_of_parameters_is_refused(server, body):
     answer = requests.post(f"{server.api}/alerts", data=body, headers={"Content-Type": "application/json"}, timeout=60)
     assert answer.status_code == 400 and answer.json()["code"] in {"bad_body", "bad_parameter"}
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "SELECT " + "+".join(["1"] * 30000),
+        "SELECT " + " OR ".join(["ra>1"] * 7000) + " FROM alerts",
+        " UNION ALL ".join(["SELECT 1 AS x"] * 2500),
+        "WITH t0 AS (SELECT object_id AS s FROM alerts)"
+        + "".join(f", t{n} AS (SELECT s || s || s || s AS s FROM t{n - 1})" for n in range(1, 20))
+        + " SELECT length(s) FROM t19",
+        "WITH t0 AS (SELECT 1 AS x)"
+        + "".join(f", t{n} AS (SELECT a.x FROM t{n - 1} a, t{n - 1} b)" for n in range(1, 26))
+        + " SELECT * FROM t25",
+    ],
+    ids=["chain", "conditions", "unions", "doubling", "joins"],
+)
+def test_a_query_that_would_take_the_server_down_is_refused(server, query):
+    answer = requests.post(f"{server.api}/sql", data={"query": query}, timeout=60)
+    assert (answer.status_code, answer.json()["code"]) == (400, "bad_sql"), answer.text
+    assert server.get("").status_code == 200
+
+
+def test_who_asks_the_longest_questions_keeps_nobody_from_lists_and_counts(server):
+    slow = (
+        "SELECT sum(sqrt(abs(sin(a.mjd_tai * b.mjd_tai + c.mjd_tai)))) "
+        "FROM alerts a, alerts b, alerts c, alerts d, alerts e"
+    )
+    with concurrent.futures.ThreadPoolExecutor() as threads:
+        asked = [threads.submit(server.get, "sql", query=slow) for _ in range(2)]
+        time.sleep(1)
+        for path in ("nights", "matches", "statistics", "quarantine"):
+            assert server.get(path).status_code == 200
+            assert not any(one.done() for one in asked), f"{path} waited until the queries ended"
+        assert [one.result().status_code for one in asked] == [422, 422]
 
 
 def test_a_query_that_needs_too_long_is_stopped(server):

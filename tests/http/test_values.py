@@ -1,6 +1,8 @@
 """What the port says against the archive's own numbers, the packets and other readers."""
 
+import csv
 import io
+import warnings
 
 import astropy.io.votable
 import fastavro
@@ -72,6 +74,43 @@ def test_five_formats_say_the_same(server):
     assert lines[0] == "alert_id,ra,psf_flux,band" and [int(line.split(",")[0]) for line in lines[1:]] == ids
     accept = requests.get(f"{server.api}/alerts", params=wanted, headers={"Accept": "text/csv"}, timeout=60)
     assert accept.text == get("csv").text
+
+
+def test_text_of_any_language_and_bytes_survive_every_format(server):
+    sql = "SELECT 'é ☃ \"a\", <b> & =1+1' AS words, X'00ff10' AS raw, CAST('NaN' AS DOUBLE) AS nan, CAST(NULL AS DOUBLE) AS nothing, NULL AS nil"
+    words = 'é ☃ "a", <b> & =1+1'
+    get = lambda form: server.get("sql", query=sql, **{"output-format": form})  # noqa: E731
+    row = get("json").json()["rows"][0]
+    assert row == {"words": words, "raw": "00ff10", "nan": None, "nothing": None, "nil": None}
+    header, line = csv.reader(io.StringIO(get("csv").text))  # as requests decodes it
+    assert dict(zip(header, line)) == {"words": words, "raw": "00ff10", "nan": "NaN", "nothing": "", "nil": ""}
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        votable = astropy.io.votable.parse_single_table(io.BytesIO(get("votable").content)).array
+    assert (votable["words"][0], votable["raw"][0]) == (words, "00ff10")
+    for table in (
+        pyarrow.parquet.read_table(io.BytesIO(get("parquet").content)),
+        pyarrow.ipc.open_stream(get("arrow").content).read_all(),
+    ):
+        assert (table["words"][0].as_py(), table["raw"][0].as_py()) == (words, b"\x00\xff\x10")
+
+
+@pytest.mark.parametrize("path", ["filters", "filters/vocabulary", "nights", "ledger", "statistics", "schemas", "tags", ""])
+def test_whatever_only_reads_takes_post_too(server, path):
+    url = f"{server.api}/{path}"
+    answers = [requests.get(url, timeout=60), requests.post(url, timeout=60), requests.post(url, json={}, timeout=60)]
+    assert [answer.status_code for answer in answers] == [200] * 3
+    assert len({answer.text for answer in answers}) == 1
+
+
+def test_a_filter_is_checked_by_get_form_and_json(server):
+    url, wanted = f"{server.api}/filters/check", {"text": "psf_flux > 1e5 AND band = 'g'"}
+    answers = [
+        requests.get(url, params=wanted, timeout=60),
+        requests.post(url, data=wanted, timeout=60),
+        requests.post(url, json=wanted, timeout=60),
+    ]
+    assert [answer.json()["ok"] for answer in answers] == [True] * 3
 
 
 def test_get_form_and_json_are_alike(server, ztf):

@@ -13,6 +13,7 @@ use datafusion::prelude::{SQLOptions, SessionConfig, SessionContext};
 use datafusion::sql::parser::DFParserBuilder;
 use tokio::runtime::Runtime;
 
+use super::growth::{self, REFUSED_FUNCTIONS};
 use super::memory::InMemory;
 use super::names::Names;
 use super::rows::{Rows, timeout};
@@ -44,17 +45,10 @@ impl Default for Limits {
 
 /// Longest text of a query `[bytes]`.
 const MAX_QUERY_BYTES: usize = 65_536;
+/// Stack of a thread that evaluates: planning recurs over expressions `[bytes]`.
+const STACK_BYTES: usize = 8 << 20;
 /// Deepest nesting of parentheses in a query.
 const MAX_NESTING: usize = 50;
-/// Functions of SQL that can make a large value of a small one; queries do without them.
-const REFUSED_FUNCTIONS: [&str; 6] = [
-    "repeat",
-    "lpad",
-    "rpad",
-    "array_repeat",
-    "range",
-    "generate_series",
-];
 /// Columns not shown in a table unless asked for by its other name.
 const PACKET_BYTES: [&str; 3] = ["packet", "frame_header", "frame_sync"];
 
@@ -86,6 +80,7 @@ impl Engine {
             .worker_threads(std::thread::available_parallelism().map_or(2, |n| n.get().min(8)))
             .enable_time()
             .thread_name("pitt-query")
+            .thread_stack_size(STACK_BYTES)
             .build()
             .map_err(|source| QueryError::File {
                 path: "query threads".into(),
@@ -215,6 +210,7 @@ impl Engine {
                 sql.len()
             )));
         }
+        growth::check_text(sql)?;
         let mut statements = DFParserBuilder::new(sql)
             .with_dialect(&AlertSql)
             .with_recursion_limit(MAX_NESTING)
@@ -235,6 +231,7 @@ impl Engine {
             .next()
             .unwrap_or("this")
             .to_uppercase();
+        growth::check_tables(&statement)?;
         self.names.settle(&mut statement)?;
         let planned = context.state().statement_to_plan(statement).await;
         let plan = planned.map_err(|error| self.names.explain(error.into()))?;
@@ -247,6 +244,7 @@ impl Engine {
             .map_err(|_| QueryError::ReadOnly {
                 what: format!("`{word}`"),
             })?;
+        growth::check(&plan)?;
         Ok(plan)
     }
 }
@@ -255,6 +253,8 @@ fn session(catalogs: &Catalogs, memory_bytes: usize) -> Result<SessionContext, Q
     let mut config = SessionConfig::new().with_information_schema(true);
     config.options_mut().sql_parser.enable_ident_normalization = false;
     config.options_mut().execution.parquet.pushdown_filters = true;
+    // One that doubles a text at each step would end only with the memory.
+    config.options_mut().execution.enable_recursive_ctes = false;
     let environment = RuntimeEnvBuilder::new()
         .with_memory_limit(memory_bytes, 1.0)
         .build_arc()?;

@@ -1,6 +1,7 @@
 //! SQL over the archive: read-only, bounded in time, rows and memory.
 
 mod engine;
+mod growth;
 mod memory;
 mod names;
 mod output;

@@ -186,7 +186,8 @@ fn json_value(
     row: usize,
     line: &mut String,
 ) -> Result<(), QueryError> {
-    if column.is_null(row) {
+    // A column that knows nothing but null has no list of its nulls.
+    if column.is_null(row) || column.data_type().is_null() {
         line.push_str("null");
         return Ok(());
     }

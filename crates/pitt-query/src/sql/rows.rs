@@ -5,9 +5,12 @@ use std::time::Instant;
 
 use datafusion::arrow::array::{RecordBatch, RecordBatchOptions};
 use datafusion::arrow::datatypes::{Field, Schema, SchemaRef};
+use datafusion::error::Result as PlanResult;
 use datafusion::execution::SendableRecordBatchStream;
 use futures::StreamExt;
 use tokio::runtime::Runtime;
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
 
 use super::engine::Limits;
 use crate::error::{QueryError, plain_message};
@@ -15,7 +18,8 @@ use crate::error::{QueryError, plain_message};
 /// Rows of a query as they come, batch by batch.
 pub struct Rows<'a> {
     runtime: &'a Runtime,
-    stream: SendableRecordBatchStream,
+    batches: mpsc::Receiver<PlanResult<RecordBatch>>,
+    evaluation: JoinHandle<()>,
     schema: SchemaRef,
     left: usize,
     limits: Limits,
@@ -31,10 +35,13 @@ impl<'a> Rows<'a> {
         limits: &Limits,
         started: Instant,
     ) -> Self {
+        let schema = plain_names(&stream.schema());
+        let (send, batches) = mpsc::channel(1);
         Self {
             runtime,
-            schema: plain_names(&stream.schema()),
-            stream,
+            batches,
+            evaluation: runtime.spawn(evaluate(stream, send)),
+            schema,
             left: limits.rows,
             limits: *limits,
             started,
@@ -53,14 +60,21 @@ impl<'a> Rows<'a> {
         self.truncated
     }
 
+    /// After the last batch: whether it was the last, or the evaluation has broken down.
+    fn ended(&mut self) -> Result<(), QueryError> {
+        let ended = self.runtime.block_on(&mut self.evaluation);
+        ended
+            .map_err(|_| QueryError::Batch("the query broke down (this is a fault of ours)".into()))
+    }
+
     fn advance(&mut self) -> Result<Option<RecordBatch>, QueryError> {
         let time = self.limits.time.saturating_sub(self.started.elapsed());
-        let next = self.stream.next();
+        let next = self.batches.recv();
         let batch = self
             .runtime
             .block_on(async { tokio::time::timeout(time, next).await });
         let Some(batch) = batch.map_err(|_| timeout(&self.limits))? else {
-            return Ok(None);
+            return self.ended().map(|()| None);
         };
         let batch = batch.map_err(|error| QueryError::Sql(plain_message(&error)))?;
         let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
@@ -76,6 +90,12 @@ impl<'a> Rows<'a> {
     }
 }
 
+impl Drop for Rows<'_> {
+    fn drop(&mut self) {
+        self.evaluation.abort();
+    }
+}
+
 impl Iterator for Rows<'_> {
     type Item = Result<RecordBatch, QueryError>;
 
@@ -86,6 +106,19 @@ impl Iterator for Rows<'_> {
         let next = self.advance().transpose();
         self.done |= !matches!(next, Some(Ok(_)));
         next
+    }
+}
+
+/// Hands on the batches of a stream as they are taken. It runs apart from whoever takes them: some steps of a query look at nothing
+/// else for a long time, and the limit of time must hold all the same.
+async fn evaluate(
+    mut stream: SendableRecordBatchStream,
+    send: mpsc::Sender<PlanResult<RecordBatch>>,
+) {
+    while let Some(batch) = stream.next().await {
+        if send.send(batch).await.is_err() {
+            return;
+        }
     }
 }
 

@@ -7,6 +7,7 @@ mod docs;
 mod errors;
 mod evaluation;
 mod fixture;
+mod growth;
 mod hostile;
 mod memory;
 mod queries;

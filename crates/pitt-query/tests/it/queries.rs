@@ -39,7 +39,7 @@ pub(crate) fn file(folder: &Path, name: &str, batch: &RecordBatch) -> DataFile {
 }
 
 /// Two files of ZTF (the second without `candidate`), one of LSST, and a table of packets.
-fn engine(folder: &Path) -> Engine {
+pub(crate) fn engine(folder: &Path) -> Engine {
     let first = ztf(&alerts(1, 3));
     let second = ztf(&alerts(4, 2));
     let second = second

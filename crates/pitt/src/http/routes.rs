@@ -3,12 +3,15 @@
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::State;
+use axum::body::to_bytes;
+use axum::extract::{Request, State};
 use axum::http::{HeaderMap, Method, StatusCode, Uri, header};
+use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use serde_json::json;
 
+use super::api::problem::{Problem, shown};
 use super::{Site, api, pages, registry};
 use crate::telemetry::{Telemetry, metrics};
 
@@ -43,33 +46,66 @@ pub(super) fn router(site: Site) -> Router {
         .with_state(site.telemetry);
     own.merge(registry::routes(site.schemas))
         .merge(api::router(site.api))
+        .layer(from_fn(in_our_words))
 }
 
-/// An error as RFC 9457 has it.
-pub(super) fn problem(status: StatusCode, detail: &str) -> impl IntoResponse + use<> {
-    let title = status.canonical_reason().unwrap_or("error");
-    let body =
-        json!({"type": "about:blank", "title": title, "status": status.as_u16(), "detail": detail});
-    let kind = [(header::CONTENT_TYPE, "application/problem+json")];
-    (status, kind, body.to_string())
+/// Longest refusal of the router's own that is repeated `[bytes]`.
+const LONGEST_REFUSAL: usize = 1024;
+
+/// What the router refuses by itself, in the shape of all our errors: a method that a path does not have, a path that cannot be
+/// read. `OPTIONS` is answered.
+async fn in_our_words(request: Request, next: Next) -> Response {
+    let (method, path) = (request.method().clone(), shown(request.uri().path()));
+    let response = next.run(request).await;
+    let kind = response.headers().get(header::CONTENT_TYPE);
+    let is_plain = kind.is_none_or(|kind| kind.as_bytes().starts_with(b"text/plain"));
+    match response.status() {
+        StatusCode::METHOD_NOT_ALLOWED if is_plain => not_allowed(&method, &path, &response),
+        StatusCode::BAD_REQUEST if is_plain => {
+            let body = to_bytes(response.into_body(), LONGEST_REFUSAL).await;
+            let text = body.unwrap_or_default();
+            let detail = format!("`{path}`: {}", String::from_utf8_lossy(&text));
+            Problem::new(StatusCode::BAD_REQUEST, "bad_path", detail)
+                .hint("what stands between the slashes is UTF-8, percent-encoded")
+                .into_response()
+        }
+        _ => response,
+    }
+}
+
+/// The answer to a method that a path does not have; it says which there are.
+fn not_allowed(method: &Method, path: &str, refusal: &Response) -> Response {
+    let allow = refusal.headers().get(header::ALLOW);
+    let names = allow
+        .and_then(|allow| allow.to_str().ok())
+        .unwrap_or_default();
+    let mut response = if *method == Method::OPTIONS {
+        StatusCode::NO_CONTENT.into_response()
+    } else {
+        let detail = format!("`{path}` does not take {}", shown(method.as_str()));
+        let status = StatusCode::METHOD_NOT_ALLOWED;
+        let problem = Problem::new(status, "method_not_allowed", detail);
+        problem.hint(format!("it takes {names}")).into_response()
+    };
+    if let Some(allow) = allow {
+        response.headers_mut().insert(header::ALLOW, allow.clone());
+    }
+    response
 }
 
 /// What no route knows: a page, or nothing.
 async fn page_or_nothing(method: Method, uri: Uri, headers: HeaderMap) -> Response {
     pages::page(&method, &uri, &headers).unwrap_or_else(|| {
-        let path: String = uri.path().chars().take(200).collect();
-        let detail = format!("there is nothing at `{path}` (`/` lists what there is)");
-        problem(StatusCode::NOT_FOUND, &detail).into_response()
+        let detail = format!("there is nothing at `{}`", shown(uri.path()));
+        let problem = Problem::not_found("unknown_path", detail);
+        problem
+            .hint("`/api/v1/` and `/` list what there is")
+            .into_response()
     })
 }
 
 /// The pages for a browser, a list of places for everybody else.
-async fn index(
-    State(telemetry): State<Arc<Telemetry>>,
-    method: Method,
-    uri: Uri,
-    headers: HeaderMap,
-) -> Response {
+async fn index(method: Method, uri: Uri, headers: HeaderMap) -> Response {
     let accept = headers
         .get(header::ACCEPT)
         .and_then(|value| value.to_str().ok());
@@ -77,9 +113,8 @@ async fn index(
         return page_or_nothing(method, uri, headers).await;
     }
     let title = format!("Pitt Broker {}", env!("CARGO_PKG_VERSION"));
-    let archive = telemetry.archive().display();
     let lines = PLACES.map(|(path, what)| format!("{path:<38}{what}\n"));
-    format!("{title}\n\narchive: {archive}\n\n{}", lines.concat()).into_response()
+    format!("{title}\n\n{}", lines.concat()).into_response()
 }
 
 /// Takes a look at the run where waiting for its parts does no harm.
@@ -89,8 +124,8 @@ async fn look(
 ) -> Response {
     let looked = tokio::task::spawn_blocking(move || look(&telemetry));
     looked.await.unwrap_or_else(|_| {
-        let detail = "the broker could not say how it is (please report this as a bug)";
-        problem(StatusCode::INTERNAL_SERVER_ERROR, detail).into_response()
+        let what = "the broker could not say how it is";
+        Problem::fault(what, &"a panic, or the program ends").into_response()
     })
 }
 

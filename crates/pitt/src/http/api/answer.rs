@@ -12,7 +12,7 @@ use tokio::sync::mpsc;
 use tokio::time::timeout;
 
 use super::Api;
-use super::pool::Lane;
+use super::pool::{Lane, Pool};
 use super::problem::Problem;
 use super::table::{self, Format, Shape, Source};
 
@@ -90,8 +90,7 @@ impl Api {
         (name, format): (&str, Format),
         write: impl FnOnce(&Api, &mut Pieces) -> Result<(), Problem> + Send + 'static,
     ) -> Answer {
-        self.stream_as(Lane::Long, format.headers(name), write)
-            .await
+        self.stream_as(Lane::Sql, format.headers(name), write).await
     }
 
     /// Answers with these headers by what `write` writes on a thread of `lane`, sent meanwhile.
@@ -104,48 +103,68 @@ impl Api {
         headers: HeaderMap,
         write: impl FnOnce(&Api, &mut Pieces) -> Result<(), Problem> + Send + 'static,
     ) -> Answer {
-        let (send, mut pieces) = mpsc::channel(WAITING);
-        let (api, runtime) = (self.clone(), Handle::current());
-        self.pool.run(lane, move || {
-            if send.is_closed() {
-                return;
-            }
-            let mut out = Pieces {
-                waiting: vec![],
-                begun: false,
-                send,
-                runtime,
-            };
-            let outcome = write(&api, &mut out).and_then(|()| out.send().map_err(table::gone));
-            if let Err(problem) = outcome {
-                let _ = out.send.blocking_send(Err(problem));
-            }
-        })?;
-        let gone = || {
-            Problem::fault(
-                "the answer was not written",
-                &"a panic, or the program ends",
-            )
-        };
-        let first = pieces.recv().await.unwrap_or_else(|| Err(gone()))?;
-        let rest = futures::stream::unfold((Some(first), pieces), next_piece);
-        Ok((headers, Body::from_stream(rest)).into_response())
+        let api = self.clone();
+        let body = written(&self.pool, lane, move |out| write(&api, out)).await?;
+        Ok((headers, body).into_response())
     }
 }
 
-type Piece = Result<Bytes, Problem>;
+/// A body that is sent while it is written on a thread of `lane`.
+async fn written(
+    pool: &Pool,
+    lane: Lane,
+    write: impl FnOnce(&mut Pieces) -> Result<(), Problem> + Send + 'static,
+) -> Result<Body, Problem> {
+    let (send, mut pieces) = mpsc::channel(WAITING);
+    let runtime = Handle::current();
+    pool.run(lane, move || {
+        if send.is_closed() {
+            return;
+        }
+        let mut out = Pieces {
+            waiting: vec![],
+            begun: false,
+            send,
+            runtime,
+        };
+        let outcome = write(&mut out).and_then(|()| out.send().map_err(table::gone));
+        let last = outcome.map_or_else(Piece::Broken, |()| Piece::End);
+        let _ = out.send.blocking_send(last);
+    })?;
+    let first = match pieces.recv().await.unwrap_or_else(unwritten) {
+        Piece::Some(bytes) => bytes,
+        Piece::Broken(problem) => return Err(problem),
+        Piece::End => Bytes::new(),
+    };
+    let rest = futures::stream::unfold((Some(first), pieces), next_piece);
+    Ok(Body::from_stream(rest))
+}
+
+/// What comes from whoever writes. Without an end it is not whole, whatever ended it.
+enum Piece {
+    Some(Bytes),
+    Broken(Problem),
+    End,
+}
+
+fn unwritten() -> Piece {
+    let cause = "a panic, or the program ends";
+    Piece::Broken(Problem::fault("the answer was not written", &cause))
+}
 
 async fn next_piece(
     (first, mut pieces): (Option<Bytes>, mpsc::Receiver<Piece>),
 ) -> Option<(io::Result<Bytes>, (Option<Bytes>, mpsc::Receiver<Piece>))> {
     let piece = match first {
-        Some(first) => Ok(first),
-        None => pieces.recv().await?,
+        Some(first) => Piece::Some(first),
+        None => pieces.recv().await.unwrap_or_else(unwritten),
     };
-    Some((
-        piece.map_err(|problem| io::Error::other(problem.detail)),
-        (None, pieces),
-    ))
+    let piece = match piece {
+        Piece::Some(bytes) => Ok(bytes),
+        Piece::Broken(problem) => Err(io::Error::other(problem.detail)),
+        Piece::End => return None,
+    };
+    Some((piece, (None, pieces)))
 }
 
 /// Where an answer is written that is sent meanwhile.
@@ -177,10 +196,43 @@ impl Pieces {
         let piece = Bytes::from(std::mem::take(&mut self.waiting));
         self.begun = true;
         // The clock is the runtime's: it is asked inside.
-        let sent = async { timeout(PATIENCE, self.send.send(Ok(piece))).await };
+        let sent = async { timeout(PATIENCE, self.send.send(Piece::Some(piece))).await };
         match self.runtime.block_on(sent) {
             Ok(Ok(())) => Ok(()),
             _ => Err(io::ErrorKind::BrokenPipe.into()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::body::to_bytes;
+
+    use super::*;
+
+    async fn told(
+        write: impl FnOnce(&mut Pieces) -> Result<(), Problem> + Send + 'static,
+    ) -> Option<usize> {
+        let body = written(&Pool::start().unwrap(), Lane::Sql, write).await;
+        let whole = to_bytes(body.ok()?, usize::MAX).await;
+        whole.ok().map(|bytes| bytes.len())
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_breaks_off_never_looks_whole() {
+        let begun = |out: &mut Pieces| out.write_all(&[b'a'; 2 * FIRST_BYTES]).unwrap();
+        let whole = told(move |out| Ok(begun(out))).await;
+        assert_eq!(whole, Some(2 * FIRST_BYTES));
+        let fails = move |out: &mut Pieces| {
+            begun(out);
+            Err(Problem::unavailable("busy", "on purpose", 1))
+        };
+        assert_eq!(told(fails).await, None, "a problem");
+        let panics = move |out: &mut Pieces| {
+            begun(out);
+            panic!("on purpose")
+        };
+        assert_eq!(told(panics).await, None, "a panic");
+        assert_eq!(told(|_| Ok(())).await, Some(0), "nothing is whole too");
     }
 }

@@ -13,6 +13,9 @@ use super::problem::{Problem, shown};
 use super::table::{Shape, Table, TableBody};
 use super::{Api, alerts, columns, position};
 
+/// Most neighbours told.
+const MOST_NEIGHBOURS: usize = 10_000;
+
 /// How far around.
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
@@ -24,7 +27,7 @@ pub struct AroundQuery {
 /// Other objects around one
 #[utoipa::path(method(get, post), path = "/objects/{object_id}/neighbours", tag = "objects", operation_id = "neighbours",
     params(("object_id" = String, Path, description = "The object.", example = "ZTF26aaaaaaa"), AroundQuery, Shape),
-    responses((status = 200, description = "Objects, nearest first, without the one itself.", body = TableBody)))]
+    responses((status = 200, description = "Objects, nearest first, without the one itself; at most 10,000.", body = TableBody)))]
 pub async fn neighbours(
     State(api): State<Api>,
     Path(id): Path<String>,
@@ -41,8 +44,11 @@ pub async fn neighbours(
             )
         })?;
         let hits: Vec<ConeHit> = api.stock.cone(at, radius)?;
-        let others: Vec<ConeHit> = hits.into_iter().filter(|hit| hit.object_id != id).collect();
-        cone_table(&others)
+        let others = hits.into_iter().filter(|hit| hit.object_id != id);
+        let mut others: Vec<ConeHit> = others.take(MOST_NEIGHBOURS + 1).collect();
+        let truncated = others.len() > MOST_NEIGHBOURS;
+        others.truncate(MOST_NEIGHBOURS);
+        Ok(cone_table(&others)?.cut(truncated))
     })
     .await
 }

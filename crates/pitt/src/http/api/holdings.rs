@@ -10,6 +10,7 @@ use utoipa::ToSchema;
 
 use super::Api;
 use super::answer::{Answer, json};
+use super::params::{Nothing, Params};
 use super::pool::Lane;
 use super::problem::{Problem, shown};
 use super::table::ColumnInfo;
@@ -59,14 +60,14 @@ impl SchemaInfo {
 /// Schemas that packets came with, and how many records each
 #[utoipa::path(method(get, post), path = "/schemas", tag = "archive", operation_id = "schemas",
     responses((status = 200, description = "The schemas.", body = SchemasBody)))]
-pub async fn schemas(State(api): State<Api>) -> Answer {
+pub async fn schemas(State(api): State<Api>, Params(Nothing {}): Params<Nothing>) -> Answer {
     all_schemas(api).await
 }
 
 /// The same, as Fink's users know it
 #[utoipa::path(method(get, post), path = "/schema", tag = "aliases", operation_id = "schema_alias",
     responses((status = 200, description = "The schemas.", body = SchemasBody)))]
-pub async fn schema_alias(State(api): State<Api>) -> Answer {
+pub async fn schema_alias(State(api): State<Api>, Params(Nothing {}): Params<Nothing>) -> Answer {
     all_schemas(api).await
 }
 
@@ -87,7 +88,11 @@ async fn all_schemas(api: Api) -> Answer {
 #[utoipa::path(method(get, post), path = "/schemas/{fingerprint}", tag = "archive", operation_id = "schema",
     params(("fingerprint" = String, Path, description = "32 hexadecimal digits.", example = "0")),
     responses((status = 200, description = "The schema, with `json`.", body = SchemaInfo)))]
-pub async fn schema(State(api): State<Api>, Path(fingerprint): Path<String>) -> Answer {
+pub async fn schema(
+    State(api): State<Api>,
+    Path(fingerprint): Path<String>,
+    Params(Nothing {}): Params<Nothing>,
+) -> Answer {
     let body = api.ask(Lane::Long, move |api| {
         let stored = api.stock.archive()?.schemas();
         let stored = stored
@@ -124,7 +129,7 @@ pub struct CatalogInfo {
 /// Catalogs that filters and SQL can match against
 #[utoipa::path(method(get, post), path = "/catalogs", tag = "archive", operation_id = "catalogs",
     responses((status = 200, description = "The catalogs.", body = CatalogsBody)))]
-pub async fn catalogs(State(api): State<Api>) -> Answer {
+pub async fn catalogs(State(api): State<Api>, Params(Nothing {}): Params<Nothing>) -> Answer {
     let body = api.ask(Lane::Long, |api| {
         let folder = api.stock.archive()?.folder().to_owned();
         let catalogs = api.catalogs(&folder)?;
@@ -164,7 +169,7 @@ pub struct Tag {
 /// Filters and how many alerts each took, as Fink's users know them
 #[utoipa::path(method(get, post), path = "/tags", tag = "aliases", operation_id = "tags",
     responses((status = 200, description = "The filters.", body = TagsBody)))]
-pub async fn tags(State(api): State<Api>) -> Answer {
+pub async fn tags(State(api): State<Api>, Params(Nothing {}): Params<Nothing>) -> Answer {
     let body = api.ask(Lane::Long, |api| {
         api.tally(|tally| {
             let mut filters: BTreeMap<&str, u64> = BTreeMap::new();
@@ -226,7 +231,7 @@ pub struct TableSize {
 /// How much there is in all
 #[utoipa::path(method(get, post), path = "/statistics", tag = "archive", operation_id = "statistics",
     responses((status = 200, description = "Totals.", body = StatisticsBody)))]
-pub async fn statistics(State(api): State<Api>) -> Answer {
+pub async fn statistics(State(api): State<Api>, Params(Nothing {}): Params<Nothing>) -> Answer {
     let body = api.ask(Lane::Long, |api| {
         let archive = api.stock.archive()?;
         let mut tables = vec![];

@@ -10,6 +10,10 @@ use utoipa::ToSchema;
 
 use super::Api;
 use super::answer::{Answer, json};
+use super::params::{Nothing, Params};
+
+/// The list of paths, written once: making the document takes a while.
+static INDEX: LazyLock<Index> = LazyLock::new(Index::of_document);
 
 /// The document, written once.
 static DOCUMENT: LazyLock<Result<String, String>> = LazyLock::new(|| {
@@ -35,41 +39,47 @@ pub struct Place {
 }
 
 /// What there is: every path, with a line on it
-#[utoipa::path(get, path = "/api/v1/", tag = "about", operation_id = "index",
+#[utoipa::path(method(get, post), path = "/api/v1/", tag = "about", operation_id = "index",
     responses((status = 200, description = "The paths.", body = Index)))]
-pub async fn index() -> Answer {
-    let document = super::openapi();
-    let places = document.paths.paths.into_iter().map(|(path, item)| {
-        let operations = [
-            ("GET", &item.get),
-            ("POST", &item.post),
-            ("PUT", &item.put),
-            ("DELETE", &item.delete),
-        ];
-        let given: Vec<_> = operations
-            .into_iter()
-            .filter(|(_, one)| one.is_some())
-            .collect();
-        let summary = given
-            .first()
-            .and_then(|(_, one)| one.as_ref()?.summary.clone());
-        Place {
-            path,
-            methods: given.iter().map(|(method, _)| *method).collect(),
-            summary: summary.unwrap_or_default(),
+pub async fn index(Params(Nothing {}): Params<Nothing>) -> Answer {
+    json(&*INDEX)
+}
+
+impl Index {
+    fn of_document() -> Self {
+        let document = super::openapi();
+        let places = document.paths.paths.into_iter().map(|(path, item)| {
+            let operations = [
+                ("GET", &item.get),
+                ("POST", &item.post),
+                ("PUT", &item.put),
+                ("DELETE", &item.delete),
+            ];
+            let given: Vec<_> = operations
+                .into_iter()
+                .filter(|(_, one)| one.is_some())
+                .collect();
+            let summary = given
+                .first()
+                .and_then(|(_, one)| one.as_ref()?.summary.clone());
+            Place {
+                path,
+                methods: given.iter().map(|(method, _)| *method).collect(),
+                summary: summary.unwrap_or_default(),
+            }
+        });
+        Self {
+            name: "Pitt Broker",
+            version: env!("CARGO_PKG_VERSION"),
+            paths: places.collect(),
         }
-    });
-    json(&Index {
-        name: "Pitt Broker",
-        version: env!("CARGO_PKG_VERSION"),
-        paths: places.collect(),
-    })
+    }
 }
 
 /// This document: OpenAPI 3.1
-#[utoipa::path(get, path = "/openapi.json", tag = "about", operation_id = "openapi",
+#[utoipa::path(method(get, post), path = "/openapi.json", tag = "about", operation_id = "openapi",
     responses((status = 200, description = "The document.", body = serde_json::Value, content_type = "application/json")))]
-pub async fn openapi() -> Answer {
+pub async fn openapi(Params(Nothing {}): Params<Nothing>) -> Answer {
     use super::problem::Problem;
     let text = DOCUMENT
         .as_ref()
@@ -80,6 +90,6 @@ pub async fn openapi() -> Answer {
 /// How the broker is: what `pitt status --json` says of it
 #[utoipa::path(method(get, post), path = "/status", tag = "about", operation_id = "status",
     responses((status = 200, description = "Counts, rates, latencies, inputs, output, memory.", body = serde_json::Value)))]
-pub async fn status(State(api): State<Api>) -> Answer {
+pub async fn status(State(api): State<Api>, Params(Nothing {}): Params<Nothing>) -> Answer {
     api.look(|api| Ok(api.telemetry.status())).await
 }

@@ -10,7 +10,7 @@ use utoipa::{IntoParams, ToSchema};
 use super::Api;
 use super::answer::{Answer, json};
 use super::counted::MOST_ORDER;
-use super::params::Params;
+use super::params::{Nothing, Params};
 use super::pool::Lane;
 use super::problem::{Problem, shown};
 
@@ -57,7 +57,7 @@ impl NightBody {
 /// Nights in the archive, newest first, with their counts
 #[utoipa::path(method(get, post), path = "/nights", tag = "archive", operation_id = "nights",
     responses((status = 200, description = "The nights.", body = NightsBody)))]
-pub async fn nights(State(api): State<Api>) -> Answer {
+pub async fn nights(State(api): State<Api>, Params(Nothing {}): Params<Nothing>) -> Answer {
     let nights = api.ask(Lane::Long, |api| {
         api.tally(|tally| {
             let nights = tally.nights.iter().rev();
@@ -83,7 +83,11 @@ pub struct NightDetail {
 #[utoipa::path(method(get, post), path = "/nights/{night}", tag = "archive", operation_id = "night",
     params(("night" = String, Path, description = "YYYYMMDD.", example = "20261122")),
     responses((status = 200, description = "The night, committed.", body = NightDetail)))]
-pub async fn night(State(api): State<Api>, Path(night): Path<String>) -> Answer {
+pub async fn night(
+    State(api): State<Api>,
+    Path(night): Path<String>,
+    Params(Nothing {}): Params<Nothing>,
+) -> Answer {
     let number = night_number(&night)?;
     api.look(move |api| {
         let found = api.tally(|tally| detail(tally, number))?;
@@ -260,7 +264,7 @@ impl From<&pitt_archive::LedgerLine> for LedgerTotal {
 /// The ledger: every record received, counted by partition, night and outcome
 #[utoipa::path(method(get, post), path = "/ledger", tag = "archive", operation_id = "ledger",
     responses((status = 200, description = "The ledger.", body = LedgerBody)))]
-pub async fn ledger(State(api): State<Api>) -> Answer {
+pub async fn ledger(State(api): State<Api>, Params(Nothing {}): Params<Nothing>) -> Answer {
     let body = api.ask(Lane::Long, |api| {
         api.tally(|tally| {
             let ledger = &tally.ledger;

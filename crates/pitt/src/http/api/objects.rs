@@ -342,7 +342,7 @@ fn match_table(matches: &[Match]) -> Result<Table, Problem> {
             rows.text(|m| Some(&m.survey)),
             rows.whole(|m| Some(m.alert_id)),
             rows.text(|m| m.object_id.as_deref()),
-            rows.real(|m| Some(m.mjd_tai)),
+            rows.real(|m| Some(m.mjd_tai).filter(|mjd| mjd.is_finite())),
             rows.whole(|m| m.matched_us),
         ],
     )?;

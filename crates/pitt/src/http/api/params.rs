@@ -8,6 +8,7 @@
 use axum::body::Bytes;
 use axum::extract::{FromRequest, Request};
 use axum::http::{HeaderMap, StatusCode, header};
+use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 use utoipa::IntoParams;
@@ -22,6 +23,11 @@ const MOST: usize = 64;
 
 /// The parameters of a request.
 pub struct Params<T>(pub T);
+
+/// No parameters: whatever is given is refused.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct Nothing {}
 
 /// The parameters of a request that is answered by a table, and how the table is wanted.
 pub struct TableParams<T>(pub T, pub Shape);
@@ -50,12 +56,22 @@ impl<T: DeserializeOwned + IntoParams, S: Send + Sync> FromRequest<S> for TableP
     }
 }
 
-/// The first format named by `Accept` that tables have.
+/// The format that `Accept` likes best among those that tables have; of equal ones the first.
 fn accepted(headers: &HeaderMap) -> Option<Format> {
     let accept = headers.get(header::ACCEPT)?.to_str().ok()?;
-    let kinds = accept.split(',');
-    let mut kinds = kinds.map(|kind| kind.split(';').next().unwrap_or_default().trim());
-    kinds.find_map(Format::of_content_type)
+    let mut best: Option<(f32, Format)> = None;
+    for range in accept.split(',') {
+        let mut parts = range.split(';').map(str::trim);
+        let Some(format) = parts.next().and_then(Format::of_content_type) else {
+            continue;
+        };
+        let weight = parts.find_map(|part| part.strip_prefix("q=")?.parse().ok());
+        let weight: f32 = weight.unwrap_or(1.0);
+        if weight > 0.0 && best.is_none_or(|(before, _)| weight > before) {
+            best = Some((weight, format));
+        }
+    }
+    best.map(|(_, format)| format)
 }
 
 fn names<T: IntoParams>() -> Vec<String> {
@@ -93,7 +109,8 @@ impl Given {
         }
         let kind = headers.get(header::CONTENT_TYPE);
         let kind = kind.and_then(|kind| kind.to_str().ok()).unwrap_or_default();
-        match kind.split(';').next().unwrap_or_default().trim() {
+        let kind = kind.split(';').next().unwrap_or_default();
+        match kind.trim().to_ascii_lowercase().as_str() {
             "application/x-www-form-urlencoded" => self.add_form(body),
             "application/json" => self.add_json(body),
             other => {
@@ -206,8 +223,6 @@ fn plain(value: &Value) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use serde::Deserialize;
-
     use super::*;
 
     /// A place.
@@ -297,5 +312,28 @@ mod tests {
             post("text/xml", "<a/>"),
         ];
         insta::assert_snapshot!(cases.map(told).join("\n"));
+    }
+
+    #[test]
+    fn what_a_client_likes_best_is_sent() {
+        let liked = |accept: &'static str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(header::ACCEPT, accept.parse().unwrap());
+            accepted(&headers)
+        };
+        assert_eq!(
+            liked("text/csv;q=0.1, application/json"),
+            Some(Format::Json)
+        );
+        assert_eq!(
+            liked("text/html, TEXT/CSV ; q=0.9, */*;q=0.1"),
+            Some(Format::Csv)
+        );
+        assert_eq!(
+            liked("text/csv, application/x-votable+xml"),
+            Some(Format::Csv)
+        );
+        assert_eq!(liked("text/csv;q=0"), None);
+        assert_eq!(liked("text/html"), None);
     }
 }

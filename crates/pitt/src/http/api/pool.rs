@@ -1,6 +1,7 @@
 //! Threads for questions to the archive: few, at a lower priority than ingest, with a bounded queue.
 //!
-//! Quick questions (one alert, a cone) never wait behind long ones (SQL, counts). A question whose client has gone is not
+//! Quick questions (one alert, a cone) never wait behind long ones (counts, lists), nor these behind what may take as long as it is
+//! allowed to (SQL, trials of filters). A question whose client has gone is not
 //! begun. On Linux the threads, and those that a query engine starts from them, run at nice 10, so that ingest comes first.
 
 use std::io;
@@ -16,10 +17,14 @@ use super::problem::Problem;
 const QUICK: usize = 3;
 /// Threads for long ones.
 const LONG: usize = 2;
+/// Threads for SQL and trials.
+const SQL: usize = 2;
 /// Threads for chunks of replays.
 const BULK: usize = 4;
 /// Questions that may wait in each queue.
 const WAITING: usize = 64;
+/// Stack of a thread: planning a query recurs over it `[bytes]`.
+const STACK_BYTES: usize = 8 << 20;
 /// Niceness of the threads: a tenth of the share of ingest when all cores are busy.
 #[cfg(target_os = "linux")]
 const NICE: i32 = 10;
@@ -31,8 +36,10 @@ type Job = Box<dyn FnOnce() + Send>;
 pub enum Lane {
     /// Milliseconds: look-ups by id, cones, light curves.
     Quick,
-    /// Seconds: SQL, scans, counts.
+    /// Seconds: scans, counts.
     Long,
+    /// As long as the limits allow: SQL that somebody wrote, trials of filters.
+    Sql,
     /// As long as the client's line takes: chunks of replays. They keep no query waiting.
     Bulk,
 }
@@ -41,6 +48,7 @@ pub enum Lane {
 pub struct Pool {
     quick: SyncSender<Job>,
     long: SyncSender<Job>,
+    sql: SyncSender<Job>,
     bulk: SyncSender<Job>,
 }
 
@@ -53,6 +61,7 @@ impl Pool {
         Ok(Self {
             quick: threads("pitt-ask", QUICK)?,
             long: threads("pitt-ask-long", LONG)?,
+            sql: threads("pitt-ask-sql", SQL)?,
             bulk: threads("pitt-ask-bulk", BULK)?,
         })
     }
@@ -86,6 +95,7 @@ impl Pool {
         let queue = match lane {
             Lane::Quick => &self.quick,
             Lane::Long => &self.long,
+            Lane::Sql => &self.sql,
             Lane::Bulk => &self.bulk,
         };
         queue.try_send(Box::new(job)).map_err(|error| match error {
@@ -110,6 +120,7 @@ fn threads(name: &str, number: usize) -> io::Result<SyncSender<Job>> {
         let jobs = jobs.clone();
         std::thread::Builder::new()
             .name(name.into())
+            .stack_size(STACK_BYTES)
             .spawn(move || work(&jobs))?;
     }
     Ok(queue)
@@ -152,18 +163,20 @@ mod tests {
     }
 
     #[test]
-    fn quick_questions_do_not_wait_behind_long_ones_and_a_full_queue_refuses() {
+    fn questions_do_not_wait_behind_longer_ones_and_a_full_queue_refuses() {
         let pool = Pool::start().unwrap();
         let (open, gate) = std::sync::mpsc::channel::<()>();
         let gate = Arc::new(Mutex::new(gate));
         let mut refused = None;
-        for _ in 0..=LONG + WAITING {
+        for _ in 0..=SQL + WAITING {
             let gate = gate.clone();
             let wait = move || drop(gate.lock().map(|gate| gate.recv()));
-            refused = refused.or(pool.run(Lane::Long, wait).err());
+            refused = refused.or(pool.run(Lane::Sql, wait).err());
         }
         assert_eq!(refused.map(|problem| problem.code), Some("busy"));
-        assert_eq!(block_on(pool.ask(Lane::Quick, || Ok(1))), Ok(1));
+        for lane in [Lane::Quick, Lane::Long] {
+            assert_eq!(block_on(pool.ask(lane, || Ok(1))), Ok(1));
+        }
         drop(open);
     }
 }

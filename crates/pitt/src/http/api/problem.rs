@@ -1,5 +1,7 @@
 //! What went wrong, as RFC 9457 has it, with a code that programs can rely on.
 
+use std::io::ErrorKind;
+
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use pitt_archive::ArchiveError;
@@ -115,9 +117,31 @@ impl Problem {
             detail: self.detail.clone(),
             code: self.code.to_owned(),
             place: self.place.clone(),
-            hint: self.hint.clone(),
+            hint: self
+                .hint
+                .clone()
+                .or_else(|| usual_hint(self.code).map(str::to_owned)),
         }
     }
+}
+
+/// What to do where nothing better is said.
+fn usual_hint(code: &str) -> Option<&'static str> {
+    Some(match code {
+        "unknown_alert" | "unknown_object" => "`/api/v1/resolve?q=` finds alerts and objects",
+        "unknown_survey" => "`/api/v1/statistics` lists the surveys",
+        "unknown_filter" | "unknown_version" => {
+            "`/api/v1/filters` lists the filters, with their versions"
+        }
+        "unknown_webhook" => "`/api/v1/webhooks` lists them",
+        "unknown_replay" => "`/api/v1/replays` lists those with your token",
+        "no_cutout" => "`cutouts` of the alert lists those it brings",
+        "missing_parameter" | "bad_parameter" | "bad_body" => "`/docs` describes every parameter",
+        "bad_sql" => "`/api/v1/tables` lists tables and columns",
+        "busy" | "rate_limited" => "try again after `retry-after` seconds",
+        "too_large" => "send less at once",
+        _ => return None,
+    })
 }
 
 /// What a client sent, cut to a length that can be repeated to it.
@@ -172,6 +196,11 @@ impl From<QueryError> for Problem {
                 )
             }
             QueryError::Sql(_) => Self::new(StatusCode::BAD_REQUEST, "bad_sql", detail).at("query"),
+            // Nobody hears this, and it is no fault of ours.
+            QueryError::File { source, .. } if source.kind() == ErrorKind::BrokenPipe => {
+                let status = StatusCode::INTERNAL_SERVER_ERROR;
+                Self::new(status, "fault", "the client has gone")
+            }
             _ => Self::fault("the query failed", &detail),
         }
     }

@@ -11,7 +11,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::alerts::{Order, limit};
 use super::answer::{Answer, json};
-use super::params::TableParams;
+use super::params::{Nothing, Params, TableParams};
 use super::pool::Lane;
 use super::problem::Problem;
 use super::table::{Shape, Table, TableBody};
@@ -220,7 +220,7 @@ pub struct ReasonCount {
 /// Reasons why records could not be read, with counts
 #[utoipa::path(method(get, post), path = "/quarantine/reasons", tag = "archive", operation_id = "quarantine_reasons",
     responses((status = 200, description = "The reasons, the most frequent first.", body = ReasonsBody)))]
-pub async fn reasons(State(api): State<Api>) -> Answer {
+pub async fn reasons(State(api): State<Api>, Params(Nothing {}): Params<Nothing>) -> Answer {
     let body = api.ask(Lane::Long, |api| {
         api.tally(|tally| {
             let reasons: BTreeMap<String, u64> = tally.ledger.total().quarantined;

@@ -7,6 +7,7 @@ use arrow_array::{RecordBatch, RecordBatchOptions};
 use arrow_ipc::writer::StreamWriter;
 use arrow_schema::{Field, SchemaRef};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
+use parquet::errors::ParquetError;
 use pitt_query::{OutputFormat, QueryError, Rows, json_row, write_rows};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -15,6 +16,9 @@ use super::columns;
 use super::problem::{Problem, shown};
 use super::votable;
 use crate::suggest;
+
+/// The content type of CSV in full.
+const CSV_UTF8: &str = "text/csv; charset=utf-8";
 
 /// How a table is written.
 #[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq, ToSchema)]
@@ -53,7 +57,9 @@ impl Format {
 
     /// The format of a content type.
     pub fn of_content_type(kind: &str) -> Option<Self> {
-        let known = Self::ALL.iter().find(|(_, kinds, _)| kinds.contains(&kind));
+        let known = Self::ALL
+            .iter()
+            .find(|(_, kinds, _)| kinds.iter().any(|known| known.eq_ignore_ascii_case(kind)));
         known.map(|(format, _, _)| *format)
     }
 
@@ -74,6 +80,8 @@ impl Format {
     pub fn headers(self, name: &str) -> HeaderMap {
         let (kind, ending) = self.words();
         let mut headers = HeaderMap::new();
+        // Without it some take text for Latin-1.
+        let kind = if self == Self::Csv { CSV_UTF8 } else { kind };
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
         if matches!(
             self,
@@ -230,6 +238,10 @@ impl<'a> Chosen<'a> {
             })
         };
         let columns: Vec<usize> = names.iter().map(column).collect::<Result<_, _>>()?;
+        if let Some(at) = (1..names.len()).find(|at| names[..*at].contains(&names[*at])) {
+            let detail = format!("column `{}` is asked for twice", shown(&names[at]));
+            return Err(Problem::bad_parameter("columns", detail).hint("name each once"));
+        }
         let schema = all.project(&columns).map_err(|error| {
             Problem::bad_parameter(
                 "columns",
@@ -279,7 +291,7 @@ pub fn write(
     match shape.format() {
         Format::Json => write_json(source, out)?,
         Format::Csv => write_file(OutputFormat::Csv, source, out)?,
-        Format::Parquet => write_file(OutputFormat::Parquet, source, out)?,
+        Format::Parquet => write_file(OutputFormat::Parquet, source, out).map_err(unfit)?,
         Format::Votable => votable::write(source, out)?,
         Format::Arrow => write_arrow(source, out)?,
     }
@@ -290,10 +302,22 @@ fn write_file(
     format: OutputFormat,
     source: &mut dyn Source,
     out: &mut (impl Write + Send),
-) -> Result<(), Problem> {
+) -> Result<(), QueryError> {
     let schema = source.schema();
     write_rows(format, &schema, std::iter::from_fn(|| source.more()), out)?;
     Ok(())
+}
+
+/// Parquet has no form for some types of SQL, intervals for one.
+fn unfit(problem: QueryError) -> Problem {
+    match problem {
+        QueryError::Parquet(ParquetError::NYI(what)) => {
+            let detail = format!("a column has a type that Parquet cannot have: {what}");
+            Problem::bad_parameter("output-format", detail)
+                .hint("cast the column, to text for example, or take another format")
+        }
+        other => other.into(),
+    }
 }
 
 fn write_arrow(source: &mut dyn Source, out: &mut impl Write) -> Result<(), Problem> {

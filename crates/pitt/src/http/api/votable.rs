@@ -60,10 +60,7 @@ pub fn error(message: &str) -> String {
 
 fn declare(field: &Field, text: &mut String) {
     let name = escaped(field.name());
-    text.push_str(&format!(
-        "<FIELD name=\"{name}\" {}",
-        datatype(field.data_type())
-    ));
+    text.push_str(&format!("<FIELD name=\"{name}\" {}", datatype(field)));
     let unit = columns::unit(field);
     let word = |key: &str| field.metadata().get(key).filter(|text| !text.is_empty());
     if !unit.is_empty() {
@@ -84,9 +81,14 @@ fn declare(field: &Field, text: &mut String) {
     }
 }
 
-/// The attributes that say of which type a field is; what VOTable has no type for is text.
-fn datatype(kind: &DataType) -> &'static str {
-    match kind {
+/// The attributes that say of which type a field is; what VOTable has no type for is text. `char` is ASCII alone: it is what
+/// Simple Cone Search 1.03 wants of its main id, and enough for numbers; other text may hold anything.
+fn datatype(field: &Field) -> &'static str {
+    let is_main = field
+        .metadata()
+        .get("ucd")
+        .is_some_and(|ucd| ucd == "ID_MAIN");
+    match field.data_type() {
         DataType::Boolean => "datatype=\"boolean\"",
         DataType::UInt8 => "datatype=\"unsignedByte\"",
         DataType::Int8 | DataType::Int16 => "datatype=\"short\"",
@@ -94,7 +96,8 @@ fn datatype(kind: &DataType) -> &'static str {
         DataType::UInt32 | DataType::Int64 => "datatype=\"long\"",
         DataType::Float32 => "datatype=\"float\"",
         DataType::Float64 => "datatype=\"double\"",
-        _ => "datatype=\"char\" arraysize=\"*\"",
+        _ if is_main => "datatype=\"char\" arraysize=\"*\"",
+        _ => "datatype=\"unicodeChar\" arraysize=\"*\"",
     }
 }
 
@@ -121,11 +124,22 @@ fn value(field: &Field, column: &ArrayRef, row: usize) -> String {
             let value = column.as_primitive::<Float64Type>().value(row);
             real(value, || format!("{value:?}"))
         }
+        DataType::Binary | DataType::BinaryView | DataType::LargeBinary => hex(column, row),
         DataType::Struct(_) | DataType::List(_) => {
             escaped(&cell::json(field, column, row).to_string())
         }
         _ => escaped(&cell::text(column, row)),
     }
+}
+
+/// Bytes in hexadecimal digits, as CSV and JSON have them.
+fn hex(column: &ArrayRef, row: usize) -> String {
+    let bytes = match column.data_type() {
+        DataType::Binary => column.as_binary::<i32>().value(row),
+        DataType::LargeBinary => column.as_binary::<i64>().value(row),
+        _ => column.as_binary_view().value(row),
+    };
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn real(value: f64, finite: impl FnOnce() -> String) -> String {

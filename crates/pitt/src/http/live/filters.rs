@@ -18,7 +18,7 @@ use crate::filters::{
 };
 use crate::http::api::Api;
 use crate::http::api::answer::{Answer, json};
-use crate::http::api::params::Params;
+use crate::http::api::params::{Nothing, Params};
 use crate::http::api::pool::Lane;
 use crate::http::api::problem::{Problem, shown};
 use crate::http::auth::{Caller, Scope};
@@ -98,15 +98,10 @@ pub struct OfSurvey {
     pub survey: Option<String>,
 }
 
-/// Nothing but the path.
-#[derive(Deserialize, IntoParams)]
-#[into_params(parameter_in = Query)]
-pub struct Nothing {}
-
 /// Every filter, with its state and counts
-#[utoipa::path(get, path = "/filters", tag = "filters", operation_id = "filters",
+#[utoipa::path(method(get, post), path = "/filters", tag = "filters", operation_id = "filters",
     responses((status = 200, description = "The filters.", body = Value)))]
-pub async fn list(State(api): State<Api>) -> Answer {
+pub async fn list(State(api): State<Api>, Params(Nothing {}): Params<Nothing>) -> Answer {
     api.look(|api| {
         let known = api.telemetry.filter_desk().known()?;
         let taken = api.live.figures.taken()?;
@@ -118,20 +113,25 @@ pub async fn list(State(api): State<Api>) -> Answer {
 }
 
 /// One filter, with its text
-#[utoipa::path(get, path = "/filters/{name}", tag = "filters", operation_id = "filter",
+#[utoipa::path(method(get, post), path = "/filters/{name}", tag = "filters", operation_id = "filter",
     params(("name" = String, Path, description = "Name of the filter.", example = "hostless")),
     responses((status = 200, description = "The filter.", body = Value)))]
-pub async fn one(State(api): State<Api>, Path(name): Path<String>) -> Answer {
+pub async fn one(
+    State(api): State<Api>,
+    Path(name): Path<String>,
+    Params(Nothing {}): Params<Nothing>,
+) -> Answer {
     api.look(move |api| whole(api, &name)).await
 }
 
 /// The text of one version
-#[utoipa::path(get, path = "/filters/{name}/versions/{version}", tag = "filters", operation_id = "filter_version",
+#[utoipa::path(method(get, post), path = "/filters/{name}/versions/{version}", tag = "filters", operation_id = "filter_version",
     params(("name" = String, Path, description = "Name of the filter."), ("version" = String, Path, description = "The version.")),
     responses((status = 200, description = "Name, version and text.", body = Value)))]
 pub async fn text_of(
     State(api): State<Api>,
     Path((name, version)): Path<(String, String)>,
+    Params(Nothing {}): Params<Nothing>,
 ) -> Answer {
     api.look(move |api| {
         let desk = api.telemetry.filter_desk();
@@ -149,7 +149,7 @@ pub async fn text_of(
 }
 
 /// Whether a text is a filter, and what is wrong with it
-#[utoipa::path(post, path = "/filters/check", tag = "filters", operation_id = "check_filter", params(Text),
+#[utoipa::path(method(get, post), path = "/filters/check", tag = "filters", operation_id = "check_filter", params(Text),
     responses((status = 200, description = "`ok`, with surveys and columns read, or `problems` with line and column.", body = Value)))]
 pub async fn check(State(api): State<Api>, Params(text): Params<Text>) -> Answer {
     api.look(move |api| {
@@ -172,7 +172,7 @@ fn fit(desk: &FilterDesk, filter: Filter) -> Result<Value, Problem> {
 }
 
 /// What a text would have taken of the newest nights; nothing is kept
-#[utoipa::path(post, path = "/filters/test", tag = "filters", operation_id = "test_filter", params(Tried),
+#[utoipa::path(method(get, post), path = "/filters/test", tag = "filters", operation_id = "test_filter", params(Tried),
     responses((status = 200, description = "Counts by night, examples, what it costs.", body = Value)))]
 pub async fn test(State(api): State<Api>, Params(tried): Params<Tried>) -> Answer {
     let stop = Stop::default();
@@ -184,7 +184,7 @@ pub async fn test(State(api): State<Api>, Params(tried): Params<Tried>) -> Answe
         time: TRIAL_TIME,
         stop,
     };
-    let trial = api.ask(Lane::Long, move |api| try_out(api, &tried, &bounds));
+    let trial = api.ask(Lane::Sql, move |api| try_out(api, &tried, &bounds));
     json(&trial.await?)
 }
 
@@ -233,7 +233,7 @@ fn try_out(api: &Api, tried: &Tried, bounds: &Bounds) -> Result<Value, Problem> 
 }
 
 /// Names that a filter may use: columns, functions, keywords
-#[utoipa::path(get, path = "/filters/vocabulary", tag = "filters", operation_id = "vocabulary", params(OfSurvey),
+#[utoipa::path(method(get, post), path = "/filters/vocabulary", tag = "filters", operation_id = "vocabulary", params(OfSurvey),
     responses((status = 200, description = "Names with type, unit and meaning.", body = Value)))]
 pub async fn vocabulary(State(api): State<Api>, Params(of): Params<OfSurvey>) -> Answer {
     api.look(move |api| {

@@ -8,7 +8,7 @@
 //! | `objects` | a list of those |
 
 use axum::extract::State;
-use axum::http::header;
+use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
 use pitt_query::json_row;
 use serde::Deserialize;
@@ -23,6 +23,8 @@ use crate::http::api::pool::Lane;
 use crate::http::api::problem::Problem;
 use crate::http::api::{alert, position, sql};
 
+/// Largest answer to a query, which is put together in memory `[bytes]`.
+const MOST_BYTES: usize = 64 << 20;
 /// Most objects of one request.
 const MOST_OBJECTS: usize = 50;
 
@@ -89,7 +91,7 @@ pub async fn query(State(api): State<Api>, Params(query): Params<Query>) -> Answ
         "SELECT {} FROM {} {conditions} LIMIT {rows} OFFSET {offset}",
         query.selected, query.tables
     );
-    let rows = api.ask(Lane::Long, move |api| {
+    let rows = api.ask(Lane::Sql, move |api| {
         let (engine, fresh) = api.engine_and_fresh()?;
         let mut rows = String::from("[");
         for batch in engine.query_with(fresh, &text, &limits)? {
@@ -97,6 +99,7 @@ pub async fn query(State(api): State<Api>, Params(query): Params<Query>) -> Answ
             for row in 0..batch.num_rows() {
                 rows.push_str(if rows.len() > 1 { ",\n" } else { "" });
                 json_row(&batch, row, &mut rows)?;
+                hold(rows.len())?;
             }
         }
         rows.push(']');
@@ -104,6 +107,19 @@ pub async fn query(State(api): State<Api>, Params(query): Params<Query>) -> Answ
     });
     let kind = [(header::CONTENT_TYPE, "application/json")];
     Ok((kind, rows.await?).into_response())
+}
+
+/// Refuses an answer that has become too large.
+fn hold(bytes: usize) -> Result<(), Problem> {
+    if bytes <= MOST_BYTES {
+        return Ok(());
+    }
+    let detail = format!("the answer is larger than {} MB", MOST_BYTES >> 20);
+    Err(
+        Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "memory_limit", detail)
+            .at("limit")
+            .hint("ask for fewer columns or rows, or `/api/v1/sql`, which sends them as they come"),
+    )
 }
 
 /// An object.

@@ -22,7 +22,13 @@ pub(super) fn routes() -> Router<Api> {
             "/lasair/api/objects/",
             post(lasair::objects).get(lasair::objects),
         )
-        .route("/skyportal/alerts", get(skyportal::alerts))
-        .route("/skyportal/alerts/{id}", get(skyportal::alert))
+        .route(
+            "/skyportal/alerts",
+            get(skyportal::alerts).post(skyportal::alerts),
+        )
+        .route(
+            "/skyportal/alerts/{id}",
+            get(skyportal::alert).post(skyportal::alert),
+        )
         .route("/vo/conesearch", get(vo::conesearch).post(vo::conesearch))
 }

@@ -6,10 +6,9 @@ use serde_json::{Value, json};
 use super::{own, problem};
 use crate::http::api::Api;
 use crate::http::api::answer::{Answer, json};
-use crate::http::api::params::Params;
+use crate::http::api::params::{Nothing, Params};
 use crate::http::api::pool::Lane;
 use crate::http::auth::Caller;
-use crate::http::live::filters::Nothing;
 use crate::push::HookDesk;
 use crate::push::shelf::DeadLetter;
 

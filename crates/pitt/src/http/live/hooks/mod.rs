@@ -16,11 +16,11 @@ use utoipa::IntoParams;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::filters::{Nothing, known};
+use super::filters::known;
 use super::place::Places;
 use crate::http::api::Api;
 use crate::http::api::answer::{Answer, json};
-use crate::http::api::params::Params;
+use crate::http::api::params::{Nothing, Params};
 use crate::http::api::pool::Lane;
 use crate::http::api::problem::{Problem, shown};
 use crate::http::auth::Caller;
