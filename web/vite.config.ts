@@ -25,12 +25,32 @@ function compressed(): Plugin {
   };
 }
 
+/** Also where pages are worked on, the viewer of survey images is at `/sky`, and of an origin that is none. */
+function viewer(): Plugin {
+  return {
+    name: 'viewer',
+    config: () => ({ server: { cors: { origin: 'null' } } }),
+    configureServer: ({ middlewares }) =>
+      void middlewares.use((request, _, next) => {
+        if (request.url === '/sky') request.url = '/sky.html';
+        next();
+      }),
+  };
+}
+
 // `npm run dev` shows the pages with live reload; questions go to the broker at PITT_URL.
 const broker = process.env['PITT_URL'] ?? 'http://127.0.0.1:8080';
 
-export default defineConfig({
-  plugins: [svelte(), compressed()],
-  build: { target: 'es2022', modulePreload: { polyfill: false }, assetsInlineLimit: 0, reportCompressedSize: false },
+// The viewer of survey images is built by itself (`--mode sky`): its document, of another origin, may have no file of the pages.
+export default defineConfig(({ mode }) => ({
+  plugins: [svelte(), compressed(), viewer()],
+  build: {
+    ...(mode === 'sky' && { emptyOutDir: false, rollupOptions: { input: { 'sky-frame': 'sky.html' } } }),
+    target: 'es2022',
+    modulePreload: { polyfill: false },
+    assetsInlineLimit: 0,
+    reportCompressedSize: false,
+  },
   server: { proxy: Object.fromEntries(['/api', '/status.json', '/healthz', '/metrics'].map((path) => [path, broker])) },
   test: { include: ['src/**/*.test.ts'] },
-});
+}));

@@ -21,8 +21,8 @@ import time
 from dataclasses import dataclass
 
 import node
-from broker import PATIENCE
-from ground import SESSION_MS, Ground, Sending
+from broker import PATIENCE, Broker
+from ground import SESSION_MS, Course, Ground, Sending
 from reckoning import Reckoning, received
 
 # A schema id that no broker has built in, and no folder: only the test's registry knows it.
@@ -82,11 +82,7 @@ def kafka_killed(ground: Ground, size: Size, draw: random.Random) -> Reckoning:
     course = ground.run("kafka-killed")
     course.broker.start()
     sending = Sending(course.sender, size.alerts, size.seconds)
-    for _ in range(size.times):
-        time.sleep(size.seconds / size.times * draw.uniform(0.3, 0.7))
-        ground.stream.kill()
-        time.sleep(draw.uniform(0.0, 2.0))
-        ground.stream.start()
+    _kill_in_each_part(ground.stream, size, draw, when=(0.3, 0.7), away=2.0)
     sending.join()
     row = course.finish(f"Kafka killed {size.times} times", patience=PATIENCE * 3)
     row.kills = size.times
@@ -95,28 +91,16 @@ def kafka_killed(ground: Ground, size: Size, draw: random.Random) -> Reckoning:
 
 def two_brokers(ground: Ground, size: Size, draw: random.Random) -> Reckoning:
     """Two brokers of one group share the partitions; the second dies and comes back."""
-    course = ground.run("two-brokers")
-    second = course.another("second")
-    course.broker.start()
-    second.start()
-    course.wait_for_members(2)
+    course, second = _two(ground, "two-brokers")
     sending = Sending(course.sender, size.alerts, size.seconds)
-    for _ in range(size.times):
-        time.sleep(size.seconds / size.times * draw.uniform(0.3, 0.9))
-        second.kill()
-        time.sleep(draw.uniform(0.0, SESSION_MS / 1000 * 1.5))
-        second.start()
+    _kill_in_each_part(second, size, draw, when=(0.3, 0.9), away=SESSION_MS / 1000 * 1.5)
     sending.join()
     return _finish_together(course, second, f"one of two brokers killed {size.times} times")
 
 
 def paused(ground: Ground, size: Size, draw: random.Random) -> Reckoning:
     """A broker stands still (SIGSTOP) past its session, another takes its partitions, then it wakes and must write nothing."""
-    course = ground.run("paused")
-    second = course.another("second")
-    course.broker.start()
-    second.start()
-    course.wait_for_members(2)
+    course, second = _two(ground, "paused")
     sending = Sending(course.sender, size.alerts, size.seconds)
     for _ in range(size.times):
         time.sleep(draw.uniform(0.5, 2.0))
@@ -208,6 +192,25 @@ def clock_steps(ground: Ground, size: Size, draw: random.Random) -> Reckoning:
             file.write(struct.pack("q", seconds))
     sending.join()
     return course.finish(f"clock stepped {size.times} times")
+
+
+def _kill_in_each_part(process, size: Size, draw: random.Random, when: tuple[float, float], away: float) -> None:
+    """Kills a process once in each part of the time, somewhere in `when` of it, and starts it after at most `away` seconds."""
+    for _ in range(size.times):
+        time.sleep(size.seconds / size.times * draw.uniform(*when))
+        process.kill()
+        time.sleep(draw.uniform(0.0, away))
+        process.start()
+
+
+def _two(ground: Ground, name: str) -> tuple[Course, Broker]:
+    """A course whose alerts two brokers of one group share, both at work; the second one."""
+    course = ground.run(name)
+    second = course.another("second")
+    course.broker.start()
+    second.start()
+    course.wait_for_members(2)
+    return course, second
 
 
 def _finish_together(course, second, what: str) -> Reckoning:

@@ -18,7 +18,7 @@ from confluent_kafka.admin import AdminClient, NewTopic
 SESSION_MS = 3000
 
 
-class Stream:
+class Stream(node.Process):
     """`pitt stream` as a process, with what a test asks of a `node.Kafka`."""
 
     kind = "pitt stream"
@@ -30,7 +30,6 @@ class Stream:
         self.servers = f"127.0.0.1:{port}"
         self.certificates = node.Certificates(self.folder / "certificates") if secure else None
         self.tls_servers = self.servers if secure else None
-        self.process: subprocess.Popen | None = None
         self._words = ["stream", "--topic", "first", "--listen", self.servers, "--folder", str(self.folder / "stream")]
         if secure:
             users = self.folder / "users"
@@ -49,27 +48,6 @@ class Stream:
             assert time.monotonic() < give_up, f"`pitt stream` does not listen: {self.console()}"
             time.sleep(0.05)
         return self
-
-    def stop(self) -> None:
-        """Ends it in order."""
-        if self.process and self.process.poll() is None:
-            self.process.terminate()
-            self.process.wait(60)
-
-    def kill(self) -> None:
-        """kill -9."""
-        self.process.kill()
-        self.process.wait()
-
-    def __enter__(self) -> Stream:
-        return self.start()
-
-    def __exit__(self, *_) -> None:
-        self.stop()
-
-    def console(self) -> str:
-        """The end of what it printed."""
-        return (self.folder / "console.log").read_text(errors="replace")[-4000:]
 
 
 class Tally:
@@ -138,6 +116,16 @@ class Ground:
         `sink` is another cluster to publish to. `changes` are settings; `poison` and `alerts` are the sender's.
         """
         return Course(self, name, sink or self.stream.servers, changes)
+
+    def killed_before_a_commit(self, name: str) -> Course:
+        """A course whose broker was killed when its matches were out and nothing was committed."""
+        course = self.run(name, commit={"every_s": 600.0})
+        course.sender.send(400)
+        course.sender.flush()
+        course.broker.start()
+        course.broker.wait_for("matches published before any commit", lambda: course.sent.matching <= course.tally.read())
+        course.broker.kill()
+        return course
 
     def settings(self, name: str, output: str, changes: dict) -> Settings:
         """Settings of a broker that reads `<name>` and publishes to `<name>-real`. `changes` go over them."""

@@ -113,7 +113,39 @@ class Certificates:
         subprocess.run([str(word) for word in command], check=True, capture_output=True)
 
 
-class Kafka:
+class Process:
+    """A server in a process of its own, whose console goes into its folder."""
+
+    folder: pathlib.Path
+    process: subprocess.Popen | None = None
+
+    def start(self) -> Process:
+        raise NotImplementedError
+
+    def stop(self) -> None:
+        """Ends it in order."""
+        if self.process and self.process.poll() is None:
+            self.process.terminate()
+            self.process.wait(60)
+
+    def kill(self) -> None:
+        """kill -9."""
+        self.process.kill()
+        self.process.wait()
+
+    def __enter__(self) -> Process:
+        return self.start()
+
+    def __exit__(self, *_) -> None:
+        self.stop()
+
+    def console(self) -> str:
+        """The end of what it printed."""
+        path = self.folder / "console.log"
+        return path.read_text(errors="replace")[-4000:] if path.exists() else ""
+
+
+class Kafka(Process):
     """One node. Its ports and its folder stay the same through `kill` and `start`."""
 
     kind = "Apache Kafka"
@@ -148,28 +180,10 @@ class Kafka:
 
     def stop(self) -> None:
         """Ends the node in order; kills it if it does not end within a minute."""
-        if self.process and self.process.poll() is None:
-            self.process.terminate()
-            try:
-                self.process.wait(60)
-            except subprocess.TimeoutExpired:
-                self.kill()
-
-    def kill(self) -> None:
-        """kill -9."""
-        self.process.kill()
-        self.process.wait()
-
-    def __enter__(self) -> Kafka:
-        return self.start()
-
-    def __exit__(self, *_) -> None:
-        self.stop()
-
-    def console(self) -> str:
-        """The end of what the node printed."""
-        path = self.folder / "console.log"
-        return path.read_text(errors="replace")[-4000:] if path.exists() else ""
+        try:
+            super().stop()
+        except subprocess.TimeoutExpired:
+            self.kill()
 
     def _java(self, *words: str) -> list[str]:
         # One compiler and one collector thread: a test wants a quick start and little memory, a bench Kafka's own choice.

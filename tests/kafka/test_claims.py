@@ -33,13 +33,7 @@ def command(ground: Ground, archive, *words: str, config=None) -> tuple[int, dic
 
 def test_claims_of_an_input_that_is_gone_are_let_go_and_nothing_is_published_twice(kafka, tmp_path):
     ground = Ground(kafka, tmp_path)
-    # Nothing is committed before the kill, but matches are out.
-    course = ground.run("gone", commit={"every_s": 600.0})
-    course.sender.send(400)
-    course.sender.flush()
-    course.broker.start()
-    course.broker.wait_for("matches published before any commit", lambda: course.sent.matching <= course.tally.read())
-    course.broker.kill()
+    course = ground.killed_before_a_commit("gone")
     archive = course.broker.archive
     _, claimed = command(ground, archive, "claims", "list")
     assert sum(one["alerts"] for one in claimed) == 400 and not any(one["held_by_lanes"] for one in claimed)

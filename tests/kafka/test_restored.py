@@ -68,13 +68,8 @@ def test_an_archive_put_back_from_a_backup_publishes_nothing_until_told_and_then
 
 
 def test_a_broker_killed_between_claim_and_commit_has_no_restored_archive(ground: Ground):
-    # Nothing is committed before the kill, but matches are out: the archive's last committed number is behind the cursor.
-    course = ground.run("claimed", commit={"every_s": 600.0})
-    course.sender.send(400)
-    course.sender.flush()
-    course.broker.start()
-    course.broker.wait_for("matches published before any commit", lambda: course.sent.matching <= course.tally.read())
-    course.broker.kill()
+    # The archive's last committed number is behind the cursor.
+    course = ground.killed_before_a_commit("claimed")
     assert received(course.broker.archive) == 0
     course.sender.send(300)
     course.sender.flush()

@@ -11,6 +11,8 @@ export const program = process.env.PITT_BIN ?? join(root, 'target/debug/pitt');
 /** Nights of simulated alerts that are in the archive before the pages are looked at, and alerts in each. */
 const NIGHTS = 2;
 const ALERTS = 1200;
+/** Alerts of the night that comes while the tests look: more than they take time for, on a machine however busy. */
+const COMING = 20_000;
 
 export class Broker {
   constructor() {
@@ -29,7 +31,16 @@ export class Broker {
   static async ofSimulatedAlerts() {
     const broker = new Broker();
     for (let night = 0; night < NIGHTS; night++) broker.run('demo', '--alerts', String(ALERTS), '--speed', '0');
-    await broker.start('demo', '--alerts', String(ALERTS), '--speed', '4');
+    await broker.start('demo', '--alerts', String(COMING), '--speed', '4');
+    return broker;
+  }
+
+  /** One night of simulated alerts, served with these settings for as long as the tests look. */
+  static async ofServedAlerts(settings = {}) {
+    const broker = new Broker();
+    Object.assign(broker.environment, settings);
+    broker.run('demo', '--alerts', String(ALERTS), '--speed', '0');
+    await broker.start('serve');
     return broker;
   }
 
@@ -42,13 +53,14 @@ export class Broker {
   }
 
   async start(...words) {
-    const token = this.run('token', 'create', 'tests', '--scope', 'write');
-    this.token = /pitt_[\w-]+/.exec(token)?.[0];
-    this.child = spawn(program, words, { cwd: this.folder, env: this.environment, stdio: ['ignore', 'ignore', 'pipe'] });
+    this.token ??= /pitt_[\w-]+/.exec(this.run('token', 'create', 'tests', '--scope', 'write'))?.[0];
+    this.child = spawn(program, words, { cwd: this.folder, env: this.environment, stdio: ['ignore', 'pipe', 'pipe'] });
     this.said = '';
-    this.child.stderr.on('data', (text) => (this.said += text));
+    for (const stream of [this.child.stdout, this.child.stderr]) stream.on('data', (text) => (this.said += text));
     this.url = await until('the port is open', async () => {
       if (this.child.exitCode !== null) throw new Error(`the broker ended: ${this.said}`);
+      const served = /^Serving .* at (http:\/\/[\d.:]+)/m.exec(this.said);
+      if (served) return served[1];
       const path = join(this.folder, 'archive/status/0.json');
       if (!existsSync(path)) return null;
       const status = JSON.parse(readFileSync(path, 'utf8'));
@@ -63,12 +75,17 @@ export class Broker {
     return response.json();
   }
 
+  /** Ends the program; what it has stored stays, and it can be started again, at the same address. */
+  async stop() {
+    if (this.child?.exitCode !== null) return;
+    const ended = new Promise((done) => this.child.once('exit', done));
+    this.child.kill('SIGINT');
+    await ended;
+    if (this.url) this.environment.PITT_HTTP_LISTEN = new URL(this.url).host;
+  }
+
   async end() {
-    if (this.child?.exitCode === null) {
-      const ended = new Promise((done) => this.child.once('exit', done));
-      this.child.kill('SIGINT');
-      await ended;
-    }
+    await this.stop();
     rmSync(this.folder, { recursive: true, force: true });
   }
 }

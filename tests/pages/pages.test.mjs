@@ -1,7 +1,7 @@
 // Walks every page in a real browser over the real program, and compares what stands there with the API.
 import assert from 'node:assert/strict';
 import { createHmac } from 'node:crypto';
-import { existsSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
@@ -174,6 +174,13 @@ describe('pages over simulated alerts', { skip: SKIP }, () => {
     await until('the light curve is drawn', async () => /detections/.test(await page.locator('.chart').getAttribute('aria-label')));
     const told = [...(await page.locator('.chart').getAttribute('aria-label')).matchAll(/(\d+) detections/g)].reduce((sum, found) => sum + Number(found[1]), 0);
     assert.equal(told, drawn.length, label);
+    const { x, y, width, height } = await page.locator('.chart .u-over').boundingBox();
+    await page.mouse.move(x + 0.2 * width, y + 0.2 * height);
+    await page.mouse.down();
+    await page.mouse.move(x + 0.6 * width, y + 0.7 * height, { steps: 4 });
+    await page.mouse.up();
+    await page.getByRole('button', { name: 'Whole' }).click();
+    await page.getByRole('button', { name: 'Whole' }).waitFor({ state: 'hidden' });
     await until('three images are there', async () => (await page.locator('.big canvas:not(.gone)').count()) === 3);
     const greys = await page.locator('.big canvas').first().evaluate((canvas) => {
       const { data } = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height);
@@ -182,13 +189,32 @@ describe('pages over simulated alerts', { skip: SKIP }, () => {
     assert.ok(greys > 20, `${greys} greys`);
     await page.getByRole('link', { name: id }).first().waitFor();
     await page.getByLabel('Find a value by name or documentation').fill('band');
-    await until('values are found', async () => (await page.locator('[aria-label="Values of the alert"] tbody tr').count()) > 0);
+    const values = page.locator('[aria-label="Values of the alert"] tbody tr');
+    await until('values are found', async () => (await values.count()) > 0);
+    await page.getByLabel('Find a value by name or documentation').fill('');
+    const alert = await broker.get(`alerts/${id}`);
+    const times = { ztf: ['candidate.jd', alert.values.candidate?.jd], lsst: ['diaSource.midpointMjdTai', alert.values.diaSource?.midpointMjdTai] };
+    const [name, time] = times[alert.survey];
+    const told2 = await values.filter({ hasText: name }).first().locator('.value').innerText();
+    assert.ok(Math.abs(Number(told2) - time) < 1e-8, `${name} is ${time}, ${told2} is shown`);
+    for (const width of [1366, 390]) {
+      await page.setViewportSize({ width, height: 900 });
+      const cut = await page.locator('td.value').evaluateAll((cells) => cells.filter((cell) => cell.scrollWidth > cell.clientWidth + 1).map((cell) => cell.innerText));
+      assert.deepEqual(cut, [], `values run over what stands beside them, ${width} px`);
+    }
+    await page.setViewportSize({ width: 1366, height: 900 });
     const waiting = page.waitForEvent('download');
     await page.getByRole('button', { name: /^Packet/ }).click();
     assert.equal((await waiting).suggestedFilename(), `${id}.avro`);
     const table = page.waitForEvent('download');
     await page.getByRole('button', { name: 'CSV' }).click();
-    assert.match((await table).suggestedFilename(), /\.csv$/);
+    assert.equal((await table).suggestedFilename(), `${object.object_id}.csv`);
+    const rows = readFileSync(await (await table).path(), 'utf8').trim().split('\n');
+    assert.equal(rows.length - 1, curve.length);
+    const fits = page.waitForEvent('download');
+    await page.getByRole('button', { name: 'FITS of the template image' }).click();
+    assert.equal((await fits).suggestedFilename(), `${id}_template.fits`);
+    assert.match(readFileSync(await (await fits).path(), 'latin1'), /^SIMPLE  =/);
     const picture = page.waitForEvent('download');
     await page.getByRole('button', { name: 'PNG' }).click();
     assert.equal((await picture).suggestedFilename(), `${object.object_id}.png`);
@@ -198,6 +224,14 @@ describe('pages over simulated alerts', { skip: SKIP }, () => {
     await page.keyboard.press('Tab');
     assert.match(page.url(), /period=1\.5/);
     assert.deepEqual(page.wrong, []);
+  });
+
+  it('tell a body of the solar system, which moves, from what stands still', async () => {
+    const bodies = 'SELECT lsst.diaSource.ssObjectId AS id FROM lsst WHERE lsst.diaSource.ssObjectId > 0 LIMIT 1';
+    const [{ id }] = (await broker.get(`sql?query=${encodeURIComponent(bodies)}`)).rows;
+    const page = await tab(browser, broker);
+    await page.at(`/object/${id}`);
+    await page.locator('h1').getByText('moving').waitFor();
   });
 
   it('find ids, positions and what is around them', async () => {
@@ -304,6 +338,7 @@ describe('pages over simulated alerts', { skip: SKIP }, () => {
     await editor.fill("-- title: <b>bold</b>\n-- survey: any\nrelability > 0.5");
     await page.getByText('3:1').waitFor();
     await page.locator('.troubles').getByText(/relability/).waitFor();
+    assert.equal((await page.locator('.troubles').innerText()).match(/did you mean/g)?.length, 1);
     assert.ok(await page.getByRole('button', { name: 'Save', exact: true }).isDisabled());
     await editor.fill('-- title: <b>bold</b>\n-- survey: any\n');
     await editor.press('End');
@@ -327,6 +362,13 @@ describe('pages over simulated alerts', { skip: SKIP }, () => {
     await until('there are two versions', async () => (await page.getByRole('button', { name: 'Compare' }).count()) === 2);
     await page.getByRole('button', { name: 'Compare' }).last().click();
     await page.getByRole('region', { name: 'Differences' }).waitFor();
+    const draft = '-- title: third, a draft\n-- survey: any\nreliability > 0.3';
+    await editor.fill(draft);
+    await page.getByText('compiles').waitFor();
+    await page.getByRole('button', { name: 'Save', exact: true }).click();
+    await page.getByText('Saved as a draft').waitFor();
+    await until('there are three versions', async () => (await page.getByRole('button', { name: /^(Compare|Hide)$/ }).count()) === 3);
+    assert.equal(await editor.inputValue(), draft, 'what was saved stays in the editor');
     await page.getByRole('button', { name: 'Pause' }).click();
     await page.locator('h1').getByText('paused').waitFor();
     assert.equal((await broker.get('filters/of_tests')).state, 'paused');
@@ -397,6 +439,33 @@ describe('pages over simulated alerts', { skip: SKIP }, () => {
     await until('it is not shown', async () => (await hook.count()) === 0);
     assert.deepEqual(page.wrong, []);
     receiver.close();
+  });
+
+  it('save the matches of a filter as a table', async () => {
+    const page = await tab(browser, broker);
+    const { filters } = await broker.get('filters');
+    const { name } = filters.reduce((most, one) => (one.matches > most.matches ? one : most));
+    await page.at(`/filters/${name}`);
+    const saved = page.waitForEvent('download');
+    await page.getByRole('button', { name: 'CSV' }).click();
+    const [head, ...rows] = readFileSync(await (await saved).path(), 'utf8').trim().split('\n');
+    assert.ok(head.split(',').includes('alert_id') && rows.length > 0, head);
+    assert.ok(rows.every((row) => row.includes(name)));
+    assert.deepEqual(page.wrong, []);
+  });
+
+  it('show no editor and follow nothing where there is no such filter', async () => {
+    const page = await tab(browser, broker);
+    await page.at('/filters/no_such_filter');
+    await page.getByText('there is no filter').waitFor();
+    assert.equal(await page.getByLabel('Text of the filter').count(), 0);
+    let asked = 0;
+    page.on('request', (request) => (asked += request.url().includes('no_such_filter/events')));
+    await page.at('/live/no_such_filter');
+    await page.getByText('there is no filter').waitFor();
+    await page.getByText('not following').waitFor();
+    await page.waitForTimeout(2500);
+    assert.ok(asked <= 1, `asked ${asked} times for what is not there`);
   });
 
   it('say what a token is for when there is none', async () => {
@@ -475,6 +544,44 @@ describe('pages over simulated alerts', { skip: SKIP }, () => {
   });
 });
 
+it('pages say that the broker is away, keep what stood there, and go on when it is back', { skip: SKIP }, async () => {
+  const broker = new Broker();
+  let browser;
+  try {
+    broker.run('demo', '--alerts', '300', '--speed', '0');
+    const words = ['run', '--from', join(broker.folder, 'packets'), '--follow'];
+    mkdirSync(join(broker.folder, 'packets'));
+    await broker.start(...words);
+    browser = await launch();
+    const page = await tab(browser, broker);
+    await page.at('/status');
+    await page.locator('h1').getByText('running').waitFor();
+    const nights = page.getByRole('region', { name: 'Nights' }).locator('tbody tr');
+    await until('nights are there', async () => (await nights.count()) > 0);
+    const before = await nights.count();
+    // The other pages are fetched ahead, so that one can go to them without the broker.
+    await page.waitForFunction(() => performance.getEntriesByType('resource').some(({ name, responseStatus }) => /Search-.*js$/.test(name) && responseStatus === 200));
+    await broker.stop();
+    const away = page.getByText('The broker has not answered since');
+    await away.waitFor();
+    await page.locator('h1').getByText('no answer').waitFor();
+    assert.equal(await nights.count(), before, 'what stood there stays');
+    await page.getByRole('link', { name: 'Search', exact: true }).click();
+    await away.waitFor();
+    await page.getByLabel('Right ascension').fill('10');
+    await page.getByLabel('Declination').fill('10');
+    await page.getByRole('button', { name: 'Cone' }).click();
+    await page.getByText('The broker does not answer').waitFor();
+    await broker.start(...words);
+    await away.waitFor({ state: 'hidden' });
+    await page.getByRole('heading', { name: /within 60″/ }).waitFor();
+    assert.equal(await page.locator('.problem').count(), 0);
+  } finally {
+    await browser?.close();
+    await broker.end();
+  }
+});
+
 const none = existsSync(real) ? SKIP : `no real alerts at ${real}`;
 describe('pages over real alerts', { skip: none }, () => {
   let broker, browser, about;
@@ -489,6 +596,36 @@ describe('pages over real alerts', { skip: none }, () => {
   });
 
   it('are sound in light and dark, on desktops and phones', () => walk(browser, broker, about));
+
+  it('show stamps with north up and east left', async () => {
+    // Alerts with a bright source of the reference image beside them, whose position the packet gives.
+    const near = `SELECT alert_id, object_id, ztf.candidate.ra AS ra, ztf.candidate.dec AS dec, ztf.candidate.ranr AS ranr, ztf.candidate.decnr AS decnr
+      FROM ztf WHERE ztf.candidate.distnr > 3 AND ztf.candidate.magnr < 19.5 LIMIT 1000`;
+    const found = (await broker.get(`sql?query=${encodeURIComponent(near)}`)).rows
+      .map((row) => ({ ...row, east: (row.ranr - row.ra) * 3600 * Math.cos((row.dec * Math.PI) / 180), north: (row.decnr - row.dec) * 3600 }))
+      .filter(({ east, north }) => Math.min(Math.abs(east), Math.abs(north)) > 2 && Math.max(Math.abs(east), Math.abs(north)) < 25);
+    assert.ok(found.length > 0, 'there are such alerts');
+    const page = await tab(browser, broker);
+    for (const { alert_id, object_id, east, north } of found.slice(0, 4)) {
+      await page.at(`/object/${object_id}?alert=${alert_id}&stretch=linear`);
+      await page.getByText('north up, east left').waitFor();
+      const template = page.getByRole('img', { name: `template image of alert ${alert_id}` });
+      await template.locator('canvas:not(.gone)').waitFor();
+      const brightest = await template.locator('canvas').evaluate((canvas, [east, north]) => {
+        const { data, width } = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height);
+        const seen = new DOMMatrix(getComputedStyle(canvas).transform).inverse();
+        /** How bright it is at an offset of the picture as it is seen [arcsec, to the right and down]. */
+        const at = (right, down) => {
+          const { x, y } = seen.transformPoint({ x: right / 1.0124, y: down / 1.0124 });
+          const [column, row] = [x, y].map((offset) => Math.round((width - 1) / 2 + offset));
+          return [-1, 0, 1].reduce((sum, i) => sum + data[4 * ((row + i) * width + column)], 0);
+        };
+        const places = { 'north up, east left': at(-east, -north), 'south up': at(-east, north), 'east right': at(east, -north), 'both': at(east, north) };
+        return Object.entries(places).sort((a, b) => b[1] - a[1])[0][0];
+      }, [east, north]);
+      assert.equal(brightest, 'north up, east left', alert_id);
+    }
+  });
 
   it('show real images, forced photometry and limits', async () => {
     const page = await tab(browser, broker);

@@ -54,9 +54,13 @@ pub(crate) enum Source {
 /// One row to be of `packets`.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Entry {
+    /// Index of its packet among those given.
     pub(crate) packet: usize,
+    /// Number of the record in the packet, from 0.
     pub(crate) record: u32,
+    /// What was decoded of it.
     pub(crate) source: Source,
+    /// What becomes of it; changed while duplicates are looked for.
     pub(crate) outcome: Outcome,
 }
 
@@ -100,11 +104,17 @@ pub(crate) fn entries(packets: &[Packet], decoded: &Decoded) -> Vec<Entry> {
 
 /// The common columns of a batch that the archive needs; absent ones are `None`.
 pub(crate) struct Common<'a> {
+    /// Survey's id of the alert.
     pub(crate) alert_id: Option<&'a Int64Array>,
+    /// Id of its object, as text.
     pub(crate) object_id: Option<&'a StringArray>,
+    /// Middle of the exposure `[d, TAI]`.
     pub(crate) mjd_tai: Option<&'a Float64Array>,
+    /// Night of the observation, YYYYMMDD.
     pub(crate) night: Option<&'a Int32Array>,
+    /// Right ascension `[deg]`, ICRS.
     pub(crate) ra: Option<&'a Float64Array>,
+    /// Declination `[deg]`, ICRS.
     pub(crate) dec: Option<&'a Float64Array>,
 }
 

@@ -14,7 +14,8 @@
 //! | a process crash, `kill -9` | every commit that returned, perhaps the one under way, whole; never half of one |
 //! | a crash of the system, a power cut | the same: data files and log entries are synced before they are seen |
 //!
-//! What has been appended and not committed is visible nowhere yet; with claims it is decided all the same.
+//! What has been appended and not committed is visible nowhere on disk; with claims it is decided all the same. The process that
+//! appended it may keep the rows of alerts and matches in memory for its own readers ([`Archive::latest`]).
 //!
 //! ```
 //! use pitt_alert::{Decoder, Packet, SchemaStore};
@@ -49,6 +50,7 @@ mod derive;
 mod error;
 mod feed;
 mod folder;
+mod fresh;
 mod groups;
 mod index;
 mod journal;
@@ -57,6 +59,7 @@ mod numbered;
 mod pages;
 mod part;
 mod pick;
+mod place;
 mod read;
 mod received;
 mod recover;
@@ -79,12 +82,14 @@ pub use delta::TableFile;
 pub use error::ArchiveError;
 pub use feed::LoggedMatch;
 pub use folder::SyncedFolder;
+pub use fresh::{FreshCounts, Latest};
 pub use ledger::{Ledger, LedgerLine};
 pub use numbered::Numbered;
 pub use part::PartName;
-pub use pick::{PacketPlace, PacketsAt, StoredRecord};
+pub use pick::{PacketsAt, StoredRecord};
+pub use place::{PacketPlace, ReplayPlace};
 pub use received::Fingerprint;
-pub use replay::{Replay, ReplayPlace, Replayed};
+pub use replay::{Replay, Replayed};
 pub use tables::PacketCompression;
 pub use tally::{NightCounts, TakenCounts, Tally};
 pub use verify::VerifyReport;

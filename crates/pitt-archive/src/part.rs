@@ -66,11 +66,17 @@ impl fmt::Display for PartName {
 /// A finished, durable data file that no log lists yet.
 #[derive(Debug, Clone)]
 pub(crate) struct Part {
+    /// Its name, with the checksum.
     pub(crate) name: PartName,
+    /// Where it is, absolute.
     pub(crate) path: PathBuf,
+    /// Size `[bytes]`.
     pub(crate) size: u64,
+    /// Rows.
     pub(crate) rows: u64,
+    /// Delta statistics of its columns, as JSON.
     pub(crate) stats: String,
+    /// When it was finished, milliseconds since 1970, UTC.
     pub(crate) written_ms: i64,
 }
 

@@ -13,21 +13,9 @@ use pitt_alert::Packet;
 use crate::archive::Archive;
 use crate::delta::TableFile;
 use crate::error::ArchiveError;
+use crate::place::PacketPlace;
 use crate::read::{self, JoinedPacket};
 use crate::tables::PACKETS;
-
-/// Where a packet is: commit and file of the table `packets`, and the row there that holds its bytes, from 0.
-///
-/// Places are in the order of receipt.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct PacketPlace {
-    /// Commit that brought the file.
-    pub commit: u64,
-    /// Number of the file in the commit.
-    pub file: u32,
-    /// Row in the file.
-    pub row: u64,
-}
 
 /// A stored record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -110,11 +98,7 @@ pub(crate) fn each_stored_in(
                 last = Some((partition.to_owned(), offset));
             }
             row += 1;
-            let place = PacketPlace {
-                commit: file.name.commit,
-                file: file.name.number,
-                row: packet_row,
-            };
+            let place = PacketPlace::of(file.name, packet_row);
             if let Some(stored) = rows.stored(i, place)
                 && take(stored).is_break()
             {
@@ -177,9 +161,9 @@ impl PacketsAt {
         let Some(first) = rest.first() else {
             return Ok(());
         };
-        let file = (first.commit, first.file);
+        let file = first.in_file();
         let together = rest.iter().take(TOGETHER);
-        let together = together.take_while(|place| (place.commit, place.file) == file);
+        let together = together.take_while(|place| place.in_file() == file);
         let rows: Vec<u64> = together.map(|place| place.row).collect();
         self.read = self.archive.inner.join_rows(file, &rows)?.into_iter();
         self.places.nth(rows.len() - 1);

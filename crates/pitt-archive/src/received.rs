@@ -9,8 +9,8 @@ use pitt_alert::Position;
 use crate::archive::Archive;
 use crate::delta::{DeltaLog, TableFile};
 use crate::error::ArchiveError;
+use crate::place::ReplayPlace;
 use crate::read;
-use crate::replay::ReplayPlace;
 use crate::tables::PACKETS;
 
 /// Size and checksum of a packet as it was received.

@@ -132,25 +132,40 @@ pub(crate) fn commit_parts(
     schema: &SchemaRef,
     commit: u64,
 ) -> Result<(), ArchiveError> {
-    let mut tables = inner.tables();
+    commit_parts_to(inner, &mut inner.tables(), (name, commit), parts, schema)
+}
+
+/// The same for whoever has the tables locked already.
+pub(crate) fn commit_parts_to(
+    inner: &Inner,
+    tables: &mut BTreeMap<String, DeltaLog>,
+    (name, commit): (&str, u64),
+    parts: &[Part],
+    schema: &SchemaRef,
+) -> Result<(), ArchiveError> {
     if !tables.contains_key(name) {
         let log = DeltaLog::open_or_create(&inner.site, name, schema)?;
         tables.insert(name.to_owned(), log);
         crate::crash::point("table-created");
     }
-    let log = table_mut(&mut tables, name)?;
-    // The surveys' tables grow, and `matches` of an older version; the others have the columns this version writes.
-    let grown = match name {
-        MATCHES => writer::grown_matches(&log.schema()?),
-        _ if name.starts_with("alerts/") => growth(&log.schema()?, schema),
-        _ => None,
-    };
+    let log = table_mut(tables, name)?;
+    let grown = grown(name, &log.schema()?, schema);
     log.commit(Addition {
         parts,
         txns: vec![(DERIVED.to_owned(), commit as i64)],
         schema: grown,
     })?;
     Ok(())
+}
+
+/// The schema of a table once it holds rows of this one, if it must change for that: the surveys' tables grow, and `matches` of an
+/// older version; the others have the columns this version writes.
+pub(crate) fn grown(name: &str, now: &SchemaRef, rows: &SchemaRef) -> Option<SchemaRef> {
+    match name {
+        MATCHES => writer::grown_matches(now),
+        _ if name.starts_with("alerts/") => growth(now, rows),
+        _ => None,
+    }
 }
 
 /// Age from which an unfinished file is a dead process's: a living one finishes its files with each commit.

@@ -1,8 +1,5 @@
 //! Stored packets in the order in which they were received.
 
-use std::fmt;
-use std::str::FromStr;
-
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Int32Type, Int64Type};
 use arrow_array::{Array, RecordBatch};
@@ -13,45 +10,9 @@ use crate::archive::Archive;
 use crate::delta::TableFile;
 use crate::error::ArchiveError;
 use crate::part::PositionedFile;
+use crate::place::ReplayPlace;
 use crate::read::{self, PACKET_COLUMNS};
 use crate::tables::PACKETS;
-
-/// A place in the order of stored packets: commit, file and row.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct ReplayPlace {
-    pub(crate) commit: u64,
-    pub(crate) file: u32,
-    /// Rows of the file up to here.
-    pub(crate) row: u64,
-}
-
-/// `commit/file/row`.
-impl fmt::Display for ReplayPlace {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}/{}", self.commit, self.file, self.row)
-    }
-}
-
-impl FromStr for ReplayPlace {
-    type Err = ArchiveError;
-
-    fn from_str(text: &str) -> Result<Self, ArchiveError> {
-        let mut parts = text.splitn(3, '/');
-        let mut number = || parts.next()?.parse::<u64>().ok();
-        let place = (number(), number(), number());
-        let place =
-            match place {
-                (Some(commit), Some(file), Some(row)) => u32::try_from(file)
-                    .ok()
-                    .map(|file| Self { commit, file, row }),
-                _ => None,
-            };
-        place.ok_or_else(|| ArchiveError::Format {
-            table: PACKETS.to_owned(),
-            detail: format!("`{text}` is no place in it (commit/file/row)"),
-        })
-    }
-}
 
 /// A packet with at least one stored alert, as it was received.
 #[derive(Debug, Clone)]

@@ -16,8 +16,8 @@ use crate::answer::{ConeHit, Point};
 use crate::archive::Archive;
 use crate::delta::TableFile;
 use crate::error::ArchiveError;
-use crate::index::Location;
 use crate::pick::each_stored_in;
+use crate::place::RecordPlace;
 use crate::read;
 use crate::tables::{self, PACKETS};
 
@@ -33,7 +33,7 @@ pub(crate) fn locate(
     archive: &Archive,
     survey: &str,
     alert_id: i64,
-) -> Result<Option<Location>, ArchiveError> {
+) -> Result<Option<RecordPlace>, ArchiveError> {
     for file in files(archive, PACKETS)?.iter().rev() {
         let within = file
             .range_i64("alert_id")
@@ -49,16 +49,14 @@ fn locate_in(
     file: &TableFile,
     survey: &str,
     alert_id: i64,
-) -> Result<Option<Location>, ArchiveError> {
+) -> Result<Option<RecordPlace>, ArchiveError> {
     let mut found = None;
     let _ = each_stored_in(file, &mut |stored| {
         if stored.alert_id != alert_id || stored.survey != survey {
             return ControlFlow::Continue(());
         }
-        found = Some(Location {
-            commit: stored.place.commit,
-            number: stored.place.file,
-            row: stored.place.row,
+        found = Some(RecordPlace {
+            packet: stored.place,
             record: stored.record,
         });
         ControlFlow::Break(())

@@ -30,5 +30,6 @@ pub use completion::{Completion, NameKind, completions, functions_markdown};
 pub use error::{FilterError, FilterProblem, Place, QueryError};
 pub use filter::{Disabled, Failure, Filter, FilterSet, Judgement, Needs, Surveys, Verdict};
 pub use sql::{
-    DataFile, Engine, Limits, OutputFormat, Rows, TableSource, is_id, json_row, write_rows,
+    DataFile, Engine, InMemory, Limits, OutputFormat, Rows, TableSource, is_id, json_row,
+    write_rows,
 };

@@ -16,8 +16,9 @@ const THRESHOLD: f64 = 5.0;
 pub(crate) struct Observation {
     /// True difference flux, without noise `[nJy]`.
     pub(crate) true_njy: f64,
-    /// Measured difference flux and its uncertainty `[nJy]`.
+    /// Measured difference flux `[nJy]`, signed.
     pub(crate) flux: f64,
+    /// Its standard error `[nJy]`: sky, photons and calibration.
     pub(crate) err: f64,
     /// Flux on the template, host included `[nJy]`.
     pub(crate) template: f64,
@@ -26,6 +27,7 @@ pub(crate) struct Observation {
 }
 
 impl Observation {
+    /// Measures a source: the same numbers for the same source and exposure.
     pub(crate) fn of(source: &Source, exposure: &Exposure) -> Self {
         let true_njy = source.light.difference_njy(exposure.mjd_tai, exposure.band);
         let template = source.template_njy[usize::from(exposure.band.index())];
@@ -50,10 +52,12 @@ impl Observation {
         }
     }
 
+    /// Flux over its error, without sign.
     pub(crate) fn snr(&self) -> f64 {
         self.flux.abs() / self.err
     }
 
+    /// Whether it is bright, or faint, enough for an alert: 5 sigma.
     pub(crate) fn is_detection(&self) -> bool {
         self.flux.abs() >= THRESHOLD * self.err
     }
@@ -98,8 +102,11 @@ impl Observation {
 /// A measured position.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Position {
+    /// Right ascension `[deg]`, ICRS.
     pub(crate) ra: f64,
+    /// Declination `[deg]`, ICRS.
     pub(crate) dec: f64,
+    /// Standard error in each direction `[arcsec]`.
     pub(crate) err_arcsec: f64,
     /// Measured minus true `[arcsec]`, east and north.
     pub(crate) offset_arcsec: (f64, f64),

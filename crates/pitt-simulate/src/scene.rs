@@ -72,8 +72,11 @@ struct Key {
 /// The images of one alert, encoded.
 #[derive(Clone, Debug)]
 pub(crate) struct Stamps {
+    /// The new image, as the survey packs it: FITS, compressed for ZTF.
     pub(crate) science: Bytes,
+    /// The reference image, likewise.
     pub(crate) template: Bytes,
+    /// The one without the other, likewise.
     pub(crate) difference: Bytes,
 }
 

@@ -29,6 +29,7 @@ const PAIRS_LSST: [(Band, Band); 6] = [
 /// One exposure of one field, with its conditions.
 #[derive(Clone, Debug)]
 pub(crate) struct Exposure {
+    /// Whose it is.
     pub(crate) survey: SimSurvey,
     /// Night, counted from the first night of the history.
     pub(crate) night: u32,
@@ -36,7 +37,9 @@ pub(crate) struct Exposure {
     pub(crate) date: i32,
     /// Number of the visit in its night.
     pub(crate) seq: u32,
+    /// Number of the field, from 0.
     pub(crate) field: u32,
+    /// Filter in the light path.
     pub(crate) band: Band,
     /// Start of the exposure, days UTC.
     pub(crate) jd_utc: f64,

@@ -45,14 +45,18 @@ pub(crate) struct Host {
 pub(crate) struct Motion {
     /// Along right ascension (with cos(dec)) and declination `[deg/d]`.
     pub(crate) rate: (f64, f64),
+    /// Time at which it is at the source's position, MJD (TAI).
     pub(crate) epoch_mjd: f64,
+    /// Semi-major axis of its orbit `[au]`.
     pub(crate) semi_major_au: f64,
+    /// Its designation and id come of this number.
     pub(crate) number: u64,
 }
 
 /// A source in the sky.
 #[derive(Clone, Debug)]
 pub(crate) struct Source {
+    /// What it is.
     pub(crate) class: Class,
     /// Place in its field, unique within a visit.
     pub(crate) slot: u32,
@@ -60,10 +64,15 @@ pub(crate) struct Source {
     pub(crate) number: u64,
     /// Address of this source's draws.
     pub(crate) key: u64,
+    /// Right ascension `[deg]`, ICRS; of an asteroid at its epoch.
     pub(crate) ra: f64,
+    /// Declination `[deg]`, ICRS; likewise.
     pub(crate) dec: f64,
+    /// How its brightness changes.
     pub(crate) light: Light,
+    /// The galaxy it is in: of active nuclei, and of seven in eight transients.
     pub(crate) host: Option<Host>,
+    /// `None` for what stands still.
     pub(crate) motion: Option<Motion>,
     /// Which of the pool's geometries its stamps have.
     pub(crate) geometry: u32,
@@ -90,6 +99,7 @@ pub(crate) struct Sky {
 }
 
 impl Sky {
+    /// The sky over a schedule: positions lie around the point opposite to the Sun.
     pub(crate) fn new(schedule: &Schedule, survey: SimSurvey, config: &SimulationConfig) -> Self {
         // Mean longitude of the Sun, good to two degrees: 2000-03-20 at 0 deg.
         let sun = (schedule.first_mjd() - 51_623.3) * (360.0 / 365.242_2);
@@ -356,6 +366,7 @@ impl Source {
         )
     }
 
+    /// Redshift of a transient; `None` for anything else.
     pub(crate) fn redshift(&self) -> Option<f64> {
         match self.light {
             Light::Transient { redshift, .. } => Some(redshift),
@@ -363,6 +374,7 @@ impl Source {
         }
     }
 
+    /// Period of a variable star `[d]`; `None` for anything else.
     pub(crate) fn period_d(&self) -> Option<f64> {
         match self.light {
             Light::Periodic { period_d, .. } => Some(period_d),
@@ -370,6 +382,7 @@ impl Source {
         }
     }
 
+    /// Time of a transient's peak, MJD (TAI); `None` for anything else.
     pub(crate) fn peak_mjd(&self) -> Option<f64> {
         match self.light {
             Light::Transient { peak_mjd, .. } => Some(peak_mjd),

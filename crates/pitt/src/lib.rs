@@ -26,6 +26,7 @@ pub mod pipeline;
 pub mod plot;
 pub mod publish;
 pub mod push;
+pub mod queried;
 pub mod replays;
 pub mod retry;
 pub mod screen;

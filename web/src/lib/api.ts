@@ -86,8 +86,7 @@ export async function send<T = any>(method: 'POST' | 'PUT' | 'DELETE', path: str
 /** Saves what an address answers as a file; by fetch, because a link cannot carry the token. */
 export async function download(address: string, name: string): Promise<void> {
   const response = await ask(address);
-  const said = /filename="?([^";]+)"?/.exec(response.headers.get('content-disposition') ?? '');
-  save(await response.blob(), said?.[1] ?? name);
+  save(await response.blob(), name);
 }
 
 export function save(blob: Blob, name: string): void {

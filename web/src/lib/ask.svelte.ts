@@ -1,15 +1,36 @@
+import { onDestroy } from 'svelte';
 import { ApiError } from './api';
 
-/** An answer that is on its way, there, or an error. The last answer stays while the next is fetched. */
+/** What the broker did not answer, to be asked once more when it is back. */
+const unanswered = new Map<object, () => void>();
+
+/** Has something done when the broker is back, once. */
+export function whenBack(key: object, run: () => void): void {
+  unanswered.set(key, run);
+}
+
+/** Asks all that again. */
+export function askAgain(): void {
+  const all = [...unanswered.values()];
+  unanswered.clear();
+  for (const again of all) again();
+}
+
+/** An answer that is on its way, there, or an error; of a component, and gone with it. The last answer stays while the next is fetched. */
 export class Answer<T> {
   value = $state.raw<T | null>(null);
   error = $state.raw<ApiError | Error | null>(null);
   loading = $state(false);
   #running: AbortController | null = null;
 
+  constructor() {
+    onDestroy(() => this.clear());
+  }
+
   /** Fetches; a fetch still under way is dropped. */
   async load(fetcher: (signal: AbortSignal) => Promise<T>): Promise<void> {
     this.#running?.abort();
+    unanswered.delete(this);
     const running = (this.#running = new AbortController());
     this.loading = true;
     try {
@@ -20,12 +41,14 @@ export class Answer<T> {
     } catch (error) {
       if (running.signal.aborted) return;
       this.error = error as Error;
+      if (error instanceof ApiError && error.problem.code === 'unreachable') unanswered.set(this, () => void this.load(fetcher));
     }
     this.loading = false;
   }
 
   clear(): void {
     this.#running?.abort();
+    unanswered.delete(this);
     this.value = null;
     this.error = null;
     this.loading = false;

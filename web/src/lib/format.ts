@@ -45,8 +45,13 @@ export function duration(ms: number | null | undefined): string {
 export const utc = (us: number | null | undefined): string =>
   us ? new Date(us / 1000).toISOString().slice(0, 19).replace('T', ' ') : '–';
 
-/** `17:03:12` */
-export const clock = (us: number | null | undefined): string => (us ? utc(us).slice(11) : '–');
+const DAY_MS = 86_400_000;
+
+/** `17:03:12` of the last hours, else with its day: `2026-11-25 17:03`. */
+export function clock(us: number | null | undefined, now = Date.now()): string {
+  if (!us) return '–';
+  return Math.abs(now - us / 1000) < DAY_MS / 2 ? utc(us).slice(11) : utc(us).slice(0, 16);
+}
 
 /** `3 min ago` */
 export function ago(us: number | null | undefined, now = Date.now()): string {
@@ -62,6 +67,12 @@ export function night(value: string | number | null | undefined): string {
   return /^\d{8}$/.test(text) ? `${text.slice(0, 4)}-${text.slice(4, 6)}-${text.slice(6)}` : text || '–';
 }
 
+/** Whether a night is that of now, or of a time to come as a simulated one: else it is history that is being read. */
+export function isRecent(value: string | number, now = Date.now()): boolean {
+  const begun = Date.parse(night(value));
+  return Number.isFinite(begun) && now - begun < 2.5 * DAY_MS;
+}
+
 const LEAP_AND_TAI_S = 37;
 
 /** UTC of a TAI date, for pictures and lists: right from 2017 on, and to seconds before. */
@@ -70,7 +81,24 @@ export const mjdToDate = (mjdTai: number): Date => new Date((mjdTai - 40_587) * 
 /** A value of a table, for people. */
 export function shown(value: Value | object | undefined): string {
   if (value === null || value === undefined) return '';
-  if (typeof value === 'number') return Number.isInteger(value) ? String(value) : String(Number(value.toPrecision(9)));
+  // Fifteen figures: a Julian date keeps its milliseconds, and sums show no rounding of theirs.
+  if (typeof value === 'number') return Number.isInteger(value) ? String(value) : String(Number(value.toPrecision(15)));
   if (typeof value === 'object') return JSON.stringify(value);
   return String(value);
+}
+
+/** Decimals that a step needs to be told from the next. */
+export function decimals(step: number): number {
+  for (let n = 0; n < 9; n++) {
+    const whole = step * 10 ** n;
+    if (Math.abs(whole - Math.round(whole)) < 1e-4 * whole) return n;
+  }
+  return 9;
+}
+
+/** Numbers along an axis, each with as many decimals as the step between them needs. */
+export function tickTexts(ticks: readonly number[]): string[] {
+  const step = Math.abs((ticks[1] ?? 0) - (ticks[0] ?? 0)) || 1;
+  const large = Math.max(...ticks.map(Math.abs)) >= 1e7;
+  return ticks.map((tick) => (large && tick ? Number(tick.toPrecision(6)).toExponential().replace('e+', 'e') : tick.toFixed(large ? 0 : decimals(step))));
 }

@@ -1,4 +1,5 @@
 import { type ApiError, url } from './api';
+import { askAgain } from './ask.svelte';
 import { Batch } from './batch';
 import { follow, type LinkState } from './sse';
 
@@ -34,6 +35,10 @@ export interface Match {
 /** Seconds of rates that the sparklines show. */
 export const SPAN = 120;
 const MATCHES = 200;
+/** A break as short as this is not worth a word. */
+const LOST_MS = 2000;
+/** A broker tells its rates each second; who has not in this time has none. */
+const STILL_MS = 3000;
 /** How often what came is shown, so that one can read it. */
 const SHOW_MS = 700;
 
@@ -41,12 +46,32 @@ const SHOW_MS = 700;
 export const live = $state({
   link: 'connecting' as LinkState,
   error: null as ApiError | null,
+  /** Since when the broker has not answered [ms since 1970]; `null` while it does. */
+  lost: null as number | null,
   status: null as LiveStatus | null,
+  /** An archive alone answers, which no broker writes: there are no rates. */
+  still: false,
   history: [] as LiveStatus[],
   matches: [] as Match[],
 });
 
 let started = false;
+let losing: ReturnType<typeof setTimeout> | undefined;
+
+/** Notes that the link broke, or that it is there again: then what was not answered meanwhile is asked once more. */
+function linked(there: boolean): void {
+  if (!there) {
+    const since = Date.now();
+    losing ??= setTimeout(() => (live.lost = since), LOST_MS);
+    return;
+  }
+  clearTimeout(losing);
+  losing = undefined;
+  live.lost = null;
+  setTimeout(() => (live.still = live.status === null), STILL_MS);
+  askAgain();
+}
+
 const came = new Batch<Match>(SHOW_MS, (matches) => (live.matches = [...matches.reverse(), ...live.matches].slice(0, MATCHES)));
 
 /** Begins to listen, once. */
@@ -57,10 +82,12 @@ export function listen(): void {
     onState(state, error) {
       live.link = state;
       live.error = state === 'open' ? null : (error ?? live.error);
+      if (state === 'open' || state === 'waiting') linked(state === 'open');
     },
     onEvent(event, data) {
       if (event === 'status') {
         live.status = data;
+        live.still = false;
         live.history = [...live.history.slice(1 - SPAN), data];
       } else if (event === 'match') {
         came.push(data);

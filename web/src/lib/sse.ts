@@ -80,7 +80,10 @@ export function follow(address: string, follower: Follower, after: string | null
         if (!end.signal.aborted) follower.onState?.('waiting');
       } catch (error) {
         if (end.signal.aborted) return;
-        follower.onState?.('waiting', error instanceof ApiError ? error : undefined);
+        // What is not there does not come by asking again.
+        const gone = error instanceof ApiError && error.problem.status === 404;
+        follower.onState?.(gone ? 'closed' : 'waiting', error instanceof ApiError ? error : undefined);
+        if (gone) return;
       }
       await new Promise((resolve) => setTimeout(resolve, wait));
       wait = Math.min(wait * 2, LONGEST_WAIT_MS);

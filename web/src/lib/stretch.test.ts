@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { barLength, limits, STRETCHES, stretched, toRgba } from './stretch';
+import { barLength, limits, STRETCHES, stretched, toRgba, upright } from './stretch';
 
 it('runs from black to white and never turns back, whatever the stretch', () => {
   for (const stretch of STRETCHES) {
@@ -22,6 +22,12 @@ it('is not blinded by one hot pixel, nor stopped by an image without values', ()
   pixels[500] = 1e9;
   expect(limits(pixels)![1]).toBeLessThan(1000);
   expect(limits(new Float32Array([NaN, NaN]))).toBeNull();
+});
+
+it('turns images so that north is up and east left, mirror images too', () => {
+  expect(upright(180, 90)).toEqual({ mirrored: true, clockwise: 0 });
+  expect(upright(36.7, 126.7)).toEqual({ mirrored: false, clockwise: 36.7 });
+  expect(upright(-155.981, -65.981)).toEqual({ mirrored: false, clockwise: -155.981 });
 });
 
 it('draws scale bars of round lengths', () => {

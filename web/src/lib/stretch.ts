@@ -35,6 +35,20 @@ export function toRgba(pixels: Float32Array, width: number, height: number, stre
   return rgba;
 }
 
+/** How an image is turned so that north is up and east left. */
+export interface Turn {
+  /** Upside down first: it is a mirror image of the sky. */
+  mirrored: boolean;
+  /** Then clockwise [deg]. */
+  clockwise: number;
+}
+
+/** Of the directions of north and east in the image as it came [deg, from up to the left]. */
+export function upright(north: number, east: number): Turn {
+  const mirrored = (((east - north) % 360) + 360) % 360 > 180;
+  return { mirrored, clockwise: mirrored ? 180 - north : north };
+}
+
 /** A round length for a scale bar that takes about a third of a width, both in the same unit. */
 export function barLength(width: number): number {
   const wanted = width / 3;

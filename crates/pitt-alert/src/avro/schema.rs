@@ -158,21 +158,23 @@ impl Record {
 
 /// Why a schema cannot be used.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
-#[expect(
-    missing_docs,
-    reason = "the message of each variant is its documentation"
-)]
 pub enum SchemaError {
+    /// The text is no JSON; what the JSON parser says, with line and column.
     #[error("the schema is not JSON: {0}")]
     Json(String),
+    /// The outermost type is another than a record; its name in Avro.
     #[error("the schema's outermost type is `{0}`, but alerts are records")]
     NotARecord(String),
+    /// A type is named that is none of Avro's and stands nowhere before; the name, with its namespace if it has one.
     #[error("`{0}` is neither an Avro type nor defined before its use")]
     UnknownType(String),
+    /// An attribute that a type needs is missing, or is of another kind; what and where.
     #[error("{0}")]
     Malformed(String),
+    /// A record has itself as a field, at any depth; its full name.
     #[error("record `{0}` contains itself, which no table can hold")]
     Recursive(String),
+    /// More types, or types in types, than any survey's schema has: it would take long to compile.
     #[error("the schema is nested deeper than {MAX_DEPTH} or has more than {MAX_TYPES} types")]
     TooLarge,
 }

@@ -73,18 +73,31 @@ pub(crate) fn is_a_time(mjd: f64) -> bool {
 
 /// The common columns of a batch while a survey fills them: one entry a row in each. Missing numbers are `NaN`.
 pub(crate) struct Common {
+    /// Survey's id of the alert.
     pub(crate) alert_id: Vec<Option<i64>>,
+    /// Id of its object, as text.
     pub(crate) object_id: Vec<Option<String>>,
+    /// Middle of the exposure `[d, TAI]`.
     pub(crate) mjd_tai: Vec<f64>,
+    /// Night of the observation, YYYYMMDD, in the survey's convention.
     pub(crate) night: Vec<Option<i32>>,
+    /// Right ascension `[deg]`, ICRS.
     pub(crate) ra: Vec<f64>,
+    /// Declination `[deg]`, ICRS.
     pub(crate) dec: Vec<f64>,
+    /// Filter in the light path.
     pub(crate) band: Vec<Option<Band>>,
+    /// Difference flux of the point source `[nJy]`, signed.
     pub(crate) psf_flux: Vec<f32>,
+    /// Its standard error `[nJy]`.
     pub(crate) psf_flux_err: Vec<f32>,
+    /// 0 for bogus to 1 for real.
     pub(crate) reliability: Vec<f32>,
+    /// Earlier detections of the object; `None` when nobody asked for the list.
     pub(crate) detections: Option<PointLists>,
+    /// Fluxes at the object's place; likewise.
     pub(crate) forced: Option<PointLists>,
+    /// Exposures without it; likewise.
     pub(crate) nondetections: Option<PointLists>,
 }
 

@@ -16,6 +16,11 @@ fn float(records: &RecordBatch, name: &str, row: usize) -> Option<f32> {
     column.is_valid(row).then(|| column.value(row))
 }
 
+fn night(records: &RecordBatch, row: usize) -> i32 {
+    let nights = records.column_by_name("night").unwrap();
+    nights.as_primitive::<Int32Type>().value(row)
+}
+
 fn text<'a>(records: &'a RecordBatch, name: &str, row: usize) -> Option<&'a str> {
     let column = records.column_by_name(name).unwrap().as_string::<i32>();
     column.is_valid(row).then(|| column.value(row))
@@ -81,14 +86,7 @@ fn ztf_in_njy_and_tai() {
         .as_primitive::<Float64Type>()
         .value(0);
     assert!((mjd - (60_000.25 + 52.0 / 86_400.0)).abs() < 1e-9, "{mjd}");
-    assert_eq!(
-        records
-            .column_by_name("night")
-            .unwrap()
-            .as_primitive::<Int32Type>()
-            .value(0),
-        20_230_225
-    );
+    assert_eq!(night(records, 0), 20_230_225);
     // 18.9 mag is 10^5 nJy, and the difference is negative; 0.1 mag is 9.2 %.
     assert_eq!(
         float(records, "psf_flux", 0).map(f32::round),
@@ -187,14 +185,7 @@ fn lsst_takes_either_object_and_drops_nan() {
         (Some(-512.5), None)
     );
     // MJD 61000.2 TAI, less 37 s and 12 h, is 2025-11-20.
-    assert_eq!(
-        records
-            .column_by_name("night")
-            .unwrap()
-            .as_primitive::<Int32Type>()
-            .value(0),
-        20_251_120
-    );
+    assert_eq!(night(records, 0), 20_251_120);
     let detections = list(records, "detections", 0);
     assert_eq!(
         doubles(&detections, "mjd_tai"),

@@ -1,16 +1,19 @@
 //! From a data file's slim columns to entries of the index.
 
 use std::collections::HashMap;
+use std::ops::ControlFlow;
 
 use arrow_array::cast::AsArray;
-use arrow_array::types::{Float32Type, Float64Type, Int32Type, Int64Type};
+use arrow_array::types::{Float32Type, Float64Type, Int64Type};
 use arrow_array::{Array, RecordBatch};
 use fjall::OwnedWriteBatch;
 use pitt_sky::coords::Icrs;
 
-use super::{Index, Location, keys};
+use super::{Index, keys};
 use crate::delta::TableFile;
 use crate::error::ArchiveError;
+use crate::pick::each_stored_in;
+use crate::place::RecordPlace;
 use crate::read;
 
 /// An object that has moved this far has one more position.
@@ -51,49 +54,18 @@ impl Index {
         batch: &mut OwnedWriteBatch,
         file: &TableFile,
     ) -> Result<(), ArchiveError> {
-        let columns = [
-            "survey",
-            "alert_id",
-            "partition",
-            "offset",
-            "record",
-            "outcome",
-        ];
-        let mut row = 0;
-        let mut packet_row = 0;
-        let mut last: Option<(String, i64)> = None;
-        for records in read::columns(&file.path, &columns)? {
-            let records = records?;
-            let survey = records.column(0).as_string::<i32>();
-            let alert_id = records.column(1).as_primitive::<Int64Type>();
-            let partition = records.column(2).as_string::<i32>();
-            let offset = records.column(3).as_primitive::<Int64Type>();
-            let record = records.column(4).as_primitive::<Int32Type>();
-            let outcome = records.column(5).as_string::<i32>();
-            for i in 0..records.num_rows() {
-                let same = last
-                    .as_ref()
-                    .is_some_and(|(p, o)| *o == offset.value(i) && p == partition.value(i));
-                if !same {
-                    packet_row = row;
-                    last = Some((partition.value(i).to_owned(), offset.value(i)));
-                }
-                if outcome.value(i) == "stored" && alert_id.is_valid(i) && survey.is_valid(i) {
-                    let at = Location {
-                        commit: file.name.commit,
-                        number: file.name.number,
-                        row: packet_row,
-                        record: record.value(i).unsigned_abs(),
-                    };
-                    batch.insert(
-                        &self.id,
-                        keys::id(survey.value(i), alert_id.value(i)),
-                        keys::location(&at),
-                    );
-                }
-                row += 1;
-            }
-        }
+        let _ = each_stored_in(file, &mut |stored| {
+            let at = RecordPlace {
+                packet: stored.place,
+                record: stored.record,
+            };
+            batch.insert(
+                &self.id,
+                keys::id(stored.survey, stored.alert_id),
+                keys::record_place(&at),
+            );
+            ControlFlow::Continue(())
+        })?;
         Ok(())
     }
 

@@ -9,24 +9,16 @@ use super::follow::ObjectState;
 use super::{Index, keys};
 use crate::answer::{ConeHit, Point};
 use crate::error::ArchiveError;
-
-/// Where a packet is: file, and row of the packet in it; and which of its records is meant.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Location {
-    pub(crate) commit: u64,
-    pub(crate) number: u32,
-    pub(crate) row: u64,
-    pub(crate) record: u32,
-}
+use crate::place::RecordPlace;
 
 impl Index {
     pub(crate) fn locate(
         &self,
         survey: &str,
         alert_id: i64,
-    ) -> Result<Option<Location>, ArchiveError> {
+    ) -> Result<Option<RecordPlace>, ArchiveError> {
         let value = self.id.get(keys::id(survey, alert_id))?;
-        Ok(value.and_then(|v| keys::read_location(&v)))
+        Ok(value.and_then(|v| keys::read_record_place(&v)))
     }
 
     /// Number of alerts in the index.

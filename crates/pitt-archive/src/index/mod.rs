@@ -21,8 +21,6 @@ mod follow;
 mod keys;
 mod lookup;
 
-pub(crate) use lookup::Location;
-
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 

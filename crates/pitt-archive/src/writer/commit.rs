@@ -50,6 +50,7 @@ impl Writer {
             commit_derived(&self.inner, name, stream, self.commit)?;
             crash::point("table-committed");
         }
+        self.inner.fresh().clear();
         drop(turn);
         if beside.is_none() {
             self.follow(&open)?;
@@ -114,6 +115,7 @@ impl Writer {
             txns,
             schema: None,
         })?;
+        self.inner.fresh().committing();
         Ok(())
     }
 
@@ -189,7 +191,12 @@ fn commit_derived(
     stream: &Stream,
     commit: u64,
 ) -> Result<(), ArchiveError> {
-    recover::commit_parts(inner, name, &stream.finished, stream.schema(), commit)
+    let mut tables = inner.tables();
+    let parts = &stream.finished;
+    recover::commit_parts_to(inner, &mut tables, (name, commit), parts, stream.schema())?;
+    // Under the same lock: whoever looks has the rows from memory or from the files, never from both.
+    inner.fresh().committed(name);
+    Ok(())
 }
 
 pub(crate) fn table<'a>(

@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use arrow_array::BooleanArray;
+use arrow_array::{BooleanArray, RecordBatch};
 use arrow_schema::Schema;
 use pitt_alert::{Decoded, Packet};
 
@@ -24,6 +24,8 @@ pub(super) struct Derived {
     pub(super) streams: BTreeMap<String, Stream>,
     /// Newest forced point of an object and survey that this commit has.
     forced: HashMap<(String, String), f64>,
+    /// Rows of the last append to the tables that [`Archive::latest`](crate::Archive::latest) has before the commit.
+    pub(super) fresh: Vec<(String, RecordBatch)>,
 }
 
 impl Derived {
@@ -33,6 +35,7 @@ impl Derived {
             commit,
             streams: BTreeMap::new(),
             forced: HashMap::new(),
+            fresh: Vec::new(),
         }
     }
 
@@ -43,12 +46,14 @@ impl Derived {
         decoded: &Decoded,
         matches: &[MatchRow],
     ) -> Result<(), ArchiveError> {
+        self.fresh.clear();
         for batch in 0..decoded.batches.len() {
             self.write_alerts(batch, entries, decoded)?;
         }
         let stream = self.stream(MATCHES)?;
         let rows = matched::rows(matches, packets, decoded, stream.schema())?;
         stream.write(&rows)?;
+        self.fresh.push((MATCHES.to_owned(), rows));
         if entries.iter().any(|e| e.outcome == Outcome::Quarantined) {
             let stream = self.stream(QUARANTINE)?;
             let rows = derive::quarantine_rows(entries, packets, decoded, stream.schema())?;
@@ -82,6 +87,7 @@ impl Derived {
         let fitted =
             shape::conform(&columns, stream.schema()).map_err(ArchiveError::arrow(&name))?;
         stream.write(&fitted)?;
+        self.fresh.push((name, fitted));
         self.write_forced(batch, &stored, decoded)
     }
 

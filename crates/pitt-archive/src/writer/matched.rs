@@ -46,20 +46,31 @@ pub struct NumberedMatch {
 /// A row to be of `matches`.
 #[derive(Debug, Clone)]
 pub(super) struct MatchRow {
+    /// Which filter took which alert.
     pub(super) taken: Match,
+    /// Lane of its number.
     pub(super) lane: u32,
+    /// Its number there.
     pub(super) seq: u64,
+    /// When it was numbered, microseconds since 1970, UTC.
     pub(super) matched_us: i64,
+    /// Index of the alert's packet among those of the append.
     pub(super) packet: usize,
+    /// Index of its batch in what was decoded.
     pub(super) batch: usize,
+    /// Row of that batch.
     pub(super) row: usize,
 }
 
 /// A match of an alert that is stored: which of those given, of which entry.
 pub(super) struct Taken {
+    /// Index among the matches given.
     pub(super) given: usize,
+    /// Index among the entries of the append.
     pub(super) entry: usize,
+    /// Index of the alert's batch in what was decoded.
     pub(super) batch: usize,
+    /// Row of that batch.
     pub(super) row: usize,
 }
 
@@ -156,4 +167,17 @@ pub(crate) fn grown(now: &SchemaRef) -> Option<SchemaRef> {
     }
     let fields = now.fields().iter().cloned().chain(missing);
     Some(Arc::new(Schema::new(fields.collect::<Vec<_>>())))
+}
+
+/// The row of `matches` of a match that has its number.
+pub(super) fn row_of(numbered: &NumberedMatch, matches: &[Match]) -> MatchRow {
+    MatchRow {
+        taken: matches[numbered.filter].clone(),
+        lane: numbered.lane,
+        seq: numbered.seq,
+        matched_us: numbered.matched_us,
+        packet: numbered.packet,
+        batch: numbered.batch,
+        row: numbered.row,
+    }
 }

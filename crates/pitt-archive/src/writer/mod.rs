@@ -2,8 +2,10 @@
 
 mod claimed;
 mod commit;
+mod decide;
 mod derived;
 mod matched;
+mod packets;
 mod positions;
 
 pub(crate) use commit::{growth, table, table_mut};
@@ -18,24 +20,20 @@ use std::sync::atomic::Ordering;
 use std::thread;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-use pitt_alert::frame::{self, Frame, FrameKind};
 use pitt_alert::{Decoded, Packet};
-use xxhash_rust::xxh3::xxh3_128;
 
 use crate::archive::{Archive, Inner};
 use crate::claims::{self, Place};
 use crate::error::ArchiveError;
-use crate::journal::{self, Common, Entry, JournalBuilder, Outcome, Source};
+use crate::journal::{Entry, Outcome};
 use crate::recover;
 use crate::stream::Stream;
 use crate::tables::PACKETS;
 use crate::turns::{self, Writers};
 use claimed::Beside;
 use derived::Derived;
-use matched::{MatchRow, Taken};
-
-/// Bytes of packets gathered before they go to the Parquet writer.
-const GATHER_BYTES: usize = 16 << 20;
+use matched::MatchRow;
+use packets::write_packets;
 
 /// What became of the records of one append.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -145,6 +143,8 @@ impl Archive {
 
 impl Drop for Writer {
     fn drop(&mut self) {
+        // What was not committed will be read from its source again.
+        self.inner.fresh().clear();
         self.inner.writing.store(false, Ordering::SeqCst);
     }
 }
@@ -261,49 +261,6 @@ impl Writer {
         Ok(report)
     }
 
-    /// Decides as the only writer.
-    fn decide_alone(
-        &mut self,
-        spans: BTreeMap<String, Span>,
-        packets: &[Packet],
-        decoded: &Decoded,
-        matches: &[Match],
-    ) -> Result<Decision, ArchiveError> {
-        let mut entries = journal::entries(packets, decoded);
-        self.mark_pending(&mut entries, packets, decoded)?;
-        let taken = matched::taken(matches, &entries, decoded);
-        let numbered = self.number(&taken, &entries, now_us());
-        Ok(Decision {
-            rows: numbered.iter().map(|n| row_of(n, matches)).collect(),
-            entries,
-            spans,
-            numbered,
-            redone: Vec::new(),
-        })
-    }
-
-    fn positions_after(
-        &mut self,
-        packets: &[Packet],
-    ) -> Result<BTreeMap<String, Span>, ArchiveError> {
-        let mut positions: BTreeMap<String, Span> = BTreeMap::new();
-        for packet in packets {
-            let partition = &*packet.position.partition;
-            if let Some(span) = positions.get_mut(partition) {
-                span.take(packet)?;
-                continue;
-            }
-            let open = self.open.as_ref().and_then(|o| o.positions.get(partition));
-            let mut span = match open {
-                Some(span) => *span,
-                None => Span::at(self.next_offset(partition)?),
-            };
-            span.take(packet)?;
-            positions.insert(partition.to_owned(), span);
-        }
-        Ok(positions)
-    }
-
     fn write(
         &mut self,
         decision: Decision,
@@ -343,97 +300,14 @@ impl Writer {
         let open = self.open()?;
         open.rows += entries.len() as u64;
         open.positions.extend(decision.spans);
+        let fresh = std::mem::take(&mut open.derived.fresh);
+        inner.keep_fresh(fresh, &open.positions);
         open.redone.extend(decision.redone);
         for row in &rows {
             let last = open.seqs.entry(row.lane).or_default();
             *last = row.seq.max(*last);
         }
         Ok(report)
-    }
-
-    /// Gives matches the next numbers of the lane.
-    fn number(
-        &mut self,
-        taken: &[Taken],
-        entries: &[Entry],
-        matched_us: i64,
-    ) -> Vec<NumberedMatch> {
-        let first = self.last_seq + 1;
-        self.last_seq += taken.len() as u64;
-        let numbered = taken.iter().zip(first..).map(|(taken, seq)| NumberedMatch {
-            lane: self.lane,
-            seq,
-            filter: taken.given,
-            packet: entries[taken.entry].packet,
-            batch: taken.batch,
-            row: taken.row,
-            matched_us,
-        });
-        numbered.collect()
-    }
-
-    /// Marks entries whose alert is stored already.
-    fn mark_committed(
-        &self,
-        entries: &mut [Entry],
-        packets: &[Packet],
-        decoded: &Decoded,
-    ) -> Result<(), ArchiveError> {
-        let index = self.inner.index();
-        let Some(index) = &*index else {
-            return Err(ArchiveError::Poisoned);
-        };
-        let common = Common::of_all(decoded);
-        for entry in entries {
-            let Source::Alert { batch, row } = entry.source else {
-                continue;
-            };
-            let survey = &decoded.batches[batch].survey;
-            let Some(alert_id) = common[batch].alert_id(row) else {
-                continue;
-            };
-            if let Some(at) = index.locate(survey, alert_id)? {
-                let stored = self.inner.read_packet(survey, alert_id, at)?;
-                let byte_equal = stored.is_some_and(|stored| {
-                    let same = stored.bytes == packets[entry.packet].bytes;
-                    same && stored.record == entry.record
-                });
-                entry.outcome = Outcome::Duplicate { byte_equal };
-            }
-        }
-        Ok(())
-    }
-
-    /// Marks entries whose alert is stored already, or earlier in this commit.
-    fn mark_pending(
-        &mut self,
-        entries: &mut [Entry],
-        packets: &[Packet],
-        decoded: &Decoded,
-    ) -> Result<(), ArchiveError> {
-        self.mark_committed(entries, packets, decoded)?;
-        let pending = &mut self.open()?.pending;
-        let common = Common::of_all(decoded);
-        for entry in entries {
-            let (Outcome::Stored, Source::Alert { batch, row }) = (entry.outcome, entry.source)
-            else {
-                continue;
-            };
-            let Some(alert_id) = common[batch].alert_id(row) else {
-                continue;
-            };
-            let bytes = &packets[entry.packet].bytes;
-            let mark = (bytes.len(), xxh3_128(bytes), entry.record);
-            let key = (decoded.batches[batch].survey.clone(), alert_id);
-            match pending.get(&key) {
-                Some(first) => {
-                    let byte_equal = *first == mark;
-                    entry.outcome = Outcome::Duplicate { byte_equal };
-                }
-                None => drop(pending.insert(key, mark)),
-            }
-        }
-        Ok(())
     }
 
     fn open(&mut self) -> Result<&mut Open, ArchiveError> {
@@ -454,84 +328,8 @@ impl Writer {
     }
 }
 
-fn row_of(numbered: &NumberedMatch, matches: &[Match]) -> MatchRow {
-    MatchRow {
-        taken: matches[numbered.filter].clone(),
-        lane: numbered.lane,
-        seq: numbered.seq,
-        matched_us: numbered.matched_us,
-        packet: numbered.packet,
-        batch: numbered.batch,
-        row: numbered.row,
-    }
-}
-
 /// Microseconds since 1970, UTC.
 fn now_us() -> i64 {
     let now = SystemTime::now().duration_since(UNIX_EPOCH);
     i64::try_from(now.unwrap_or_default().as_micros()).unwrap_or(i64::MAX)
-}
-
-/// Writes rows of the journal, and notes the headers and schemas that they refer to.
-fn write_packets(
-    inner: &Inner,
-    journal: &mut Stream,
-    entries: &[Entry],
-    packets: &[Packet],
-    decoded: &Decoded,
-) -> Result<(), ArchiveError> {
-    let schema = journal.schema().clone();
-    let mut builder = JournalBuilder::new(decoded);
-    for rows in entries.chunk_by(|a, b| a.packet == b.packet) {
-        let packet = &packets[rows[0].packet];
-        let crc32 = crc32fast::hash(&packet.bytes);
-        let carried = rows
-            .iter()
-            .any(|e| e.outcome != Outcome::Duplicate { byte_equal: true });
-        let framed = carried.then(|| take_apart(rows, packet));
-        if let Some((id, header)) = framed
-            .as_ref()
-            .and_then(|f| Some((f.header_id?, &f.header)))
-        {
-            inner.book().note_header(&id.hex(), header);
-        }
-        for (i, entry) in rows.iter().enumerate() {
-            let framed = framed.as_ref().filter(|_| i == 0);
-            builder.push(entry, packet, (crc32, framed));
-        }
-        if builder.bytes() >= GATHER_BYTES {
-            journal.write(&builder.finish(&schema)?)?;
-        }
-    }
-    journal.write(&builder.finish(&schema)?)?;
-    note_schemas(inner, entries, packets, decoded);
-    Ok(())
-}
-
-fn note_schemas(inner: &Inner, entries: &[Entry], packets: &[Packet], decoded: &Decoded) {
-    for entry in entries {
-        if let Source::Alert { batch, row } = entry.source
-            && row == 0
-        {
-            let wire_id = frame::wire_schema_id(&packets[entry.packet].bytes).map(i64::from);
-            inner
-                .book()
-                .note_schema(&decoded.batches[batch].schema, wire_id);
-        }
-    }
-}
-
-/// A packet without what the archive has already. One that could not be read stays whole: its header may be damaged,
-/// and would be stored for this packet alone.
-fn take_apart(rows: &[Entry], packet: &Packet) -> Frame {
-    if rows.iter().any(|e| e.outcome != Outcome::Quarantined) {
-        return frame::split(&packet.bytes);
-    }
-    Frame {
-        kind: FrameKind::Plain,
-        header_id: None,
-        header: bytes::Bytes::new(),
-        sync: None,
-        body: packet.bytes.clone(),
-    }
 }

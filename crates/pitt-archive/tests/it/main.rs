@@ -16,6 +16,7 @@ mod fleet;
 mod gaps;
 mod growth;
 mod journey;
+mod latest;
 mod night;
 mod numbers;
 mod real;

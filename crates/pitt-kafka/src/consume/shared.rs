@@ -16,12 +16,17 @@ use super::topics::Topics;
 
 /// One input, for its threads.
 pub(super) struct Shared {
+    /// As they were given.
     pub(super) settings: InputSettings,
+    /// Names and patterns of the topics to read.
     pub(super) topics: Topics,
     /// Number among the inputs.
     pub(super) index: usize,
+    /// Where messages go, shared by all inputs.
     pub(super) hopper: Arc<Hopper>,
+    /// What the input says of itself.
     pub(super) board: Board,
+    /// Set when its threads are to end.
     pub(super) stop: AtomicBool,
     /// Whether partitions were given to this input before.
     pub(super) begun: AtomicBool,
@@ -50,7 +55,9 @@ pub(super) struct Assigned {
 /// Where reading stands in one partition.
 #[derive(Clone, Debug)]
 pub(super) struct Place {
+    /// Topic.
     pub(super) topic: Arc<str>,
+    /// Number of the partition in it.
     pub(super) number: i32,
     /// `kafka:<cluster>/<topic>/<number>`.
     pub(super) partition: Arc<str>,

@@ -470,3 +470,35 @@ fn a_lost_cursor_is_replaced_by_the_one_known_here() {
     while informed.step() != Progress::Idle {}
     assert_eq!(client.0.borrow().log, ["7", "8", "8"]);
 }
+
+/// Numbers that note what they are asked.
+struct Noting(Numbers, Rc<RefCell<Vec<String>>>);
+
+impl Feed for Noting {
+    fn after(&mut self, place: Option<&str>) -> Result<Batch, String> {
+        let from = place.unwrap_or("nothing");
+        self.1.borrow_mut().push(format!("after {from}"));
+        self.0.after(place)
+    }
+
+    fn prepare(&mut self, place: &str) {
+        self.1.borrow_mut().push(format!("prepare {place}"));
+    }
+
+    fn published(&mut self, cursor: &Cursor) {
+        let place = &cursor.place;
+        self.1.borrow_mut().push(format!("published {place}"));
+    }
+}
+
+#[test]
+fn what_follows_is_prepared_while_a_batch_is_on_its_way() {
+    let noted = Rc::new(RefCell::new(vec![]));
+    let feed = Noting(Numbers(COUNT), noted.clone());
+    let client = cluster(true, 0, None);
+    let mut publisher = Publisher::new(client, feed, Backoff::default(), None);
+    while publisher.step() != Progress::Idle {}
+    let expected = "after nothing, prepare 3, published 3, after 3, prepare 6, published 6, \
+                    after 6, prepare 8, published 8, after 8";
+    assert_eq!(noted.borrow().join(", "), expected);
+}

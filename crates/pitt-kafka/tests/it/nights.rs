@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use pitt_kafka::consume::{SourceState, TroubleKind};
+use pitt_stream::Handle;
 
 use crate::ground::{Member, Store, input, send, server, wait_for};
 
@@ -42,18 +43,22 @@ fn topic(days_ago: i64) -> String {
     format!("ztf_{year}{:02}{:02}_programid1", month + 1, days + 1)
 }
 
+/// Makes the topic of a night so many days ago: twenty messages in each of two partitions.
+fn night(stream: &Handle, days_ago: i64) -> String {
+    let topic = topic(days_ago);
+    stream.create_topic(&topic, 2).unwrap();
+    for partition in 0..2 {
+        send(stream, &topic, partition, 0..20);
+    }
+    topic
+}
+
 #[test]
 fn nights_are_joined_as_they_appear_and_left_when_they_expire() {
     let folder = tempfile::tempdir().unwrap();
     let server = server(folder.path());
     let stream = server.handle();
-    let night = |days_ago: i64| {
-        let topic = topic(days_ago);
-        stream.create_topic(&topic, 2).unwrap();
-        send(&stream, &topic, 0, 0..20);
-        send(&stream, &topic, 1, 0..20);
-        topic
-    };
+    let night = |days_ago| night(&stream, days_ago);
     let store = Arc::<Store>::default();
     let member = Member::start(
         input(&server.address().to_string(), &["ztf_{night}_programid1"]),
@@ -98,13 +103,7 @@ fn a_night_before_the_window_that_was_begun_is_read_to_its_end() {
     let folder = tempfile::tempdir().unwrap();
     let server = server(folder.path());
     let stream = server.handle();
-    let night = |days_ago: i64| {
-        let topic = topic(days_ago);
-        stream.create_topic(&topic, 2).unwrap();
-        send(&stream, &topic, 0, 0..20);
-        send(&stream, &topic, 1, 0..20);
-        topic
-    };
+    let night = |days_ago| night(&stream, days_ago);
     let (begun, finished, strange, tonight) = (night(4), night(5), night(6), night(0));
     let store = Arc::<Store>::default();
     // One partition in its middle, the other not begun with.

@@ -51,15 +51,21 @@ fn fill(server: &Server) {
     send(&server.handle(), "a", 0, 0..10);
 }
 
-#[test]
-fn every_mechanism_signs_in() {
-    let folder = tempfile::tempdir().unwrap();
+/// A stream with a user and ten messages.
+fn filled(folder: &Path) -> Server {
     let server = Server::bind(StreamConfig {
         users: vec![user()],
-        ..config(folder.path())
+        ..config(folder)
     })
     .unwrap();
     fill(&server);
+    server
+}
+
+#[test]
+fn every_mechanism_signs_in() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = filled(folder.path());
     for sign_in in [SignIn::Plain, SignIn::ScramSha256, SignIn::ScramSha512] {
         let store = Arc::<Store>::default();
         let member = Member::start(signed(&server, sign_in), &store);
@@ -72,12 +78,7 @@ fn every_mechanism_signs_in() {
 #[test]
 fn a_wrong_password_is_a_trouble_that_names_the_user_and_not_the_password() {
     let folder = tempfile::tempdir().unwrap();
-    let server = Server::bind(StreamConfig {
-        users: vec![user()],
-        ..config(folder.path())
-    })
-    .unwrap();
-    fill(&server);
+    let server = filled(folder.path());
     let mut settings = signed(&server, SignIn::ScramSha512);
     settings.access.password = "guess".into();
     let store = Arc::<Store>::default();

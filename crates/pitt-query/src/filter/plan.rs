@@ -4,38 +4,35 @@
 //! slot is one distinct call of a function of ours (`rise_rate('g')`). Predicates are split at their `AND`s and equal
 //! parts are kept once, so a hundred filters that ask the same thing ask it once.
 
-use std::any::Any;
+mod physical;
+mod weight;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use datafusion::common::tree_node::{Transformed, TreeNode};
-use datafusion::common::{DFSchema, DataFusionError, ScalarValue};
+use datafusion::common::{DFSchema, DataFusionError};
 use datafusion::execution::session_state::SessionState;
-use datafusion::logical_expr::simplify::SimplifyContext;
-use datafusion::logical_expr::{Expr as Planned, Operator};
-use datafusion::optimizer::simplify_expressions::ExprSimplifier;
-use datafusion::physical_expr::expressions::{
-    BinaryExpr, CastExpr, Column, InListExpr, IsNotNullExpr, IsNullExpr, LikeExpr, Literal,
-    NegativeExpr, NotExpr,
-};
-use datafusion::physical_expr::{PhysicalExpr, ScalarFunctionExpr, split_conjunction};
-use datafusion::sql::sqlparser::ast::{Expr, ExprWithAlias};
+use datafusion::physical_expr::expressions::Column;
+use datafusion::physical_expr::{PhysicalExpr, split_conjunction};
 
 use super::Filter;
 use super::check::Used;
 use super::text::Parsed;
 use crate::catalog::Catalogs;
 use crate::error::plain_message;
-use crate::functions::bind::{bind, plain_column};
 use crate::functions::call::Call;
-use crate::functions::udf::{BoundUdf, as_named};
+use physical::as_call;
+pub(crate) use physical::{compact, physical};
+use weight::{cost, is_fallible};
 
 /// A column of the batch, or a field inside one.
 #[derive(Debug)]
 pub(crate) struct ColumnSlot {
     /// Indices from the batch's columns down; `None` when this schema version lacks it, and it is null.
     pub(crate) place: Option<Vec<usize>>,
+    /// Its type, also where it is null throughout.
     pub(crate) data_type: DataType,
 }
 
@@ -49,7 +46,9 @@ pub(crate) enum Source {
 /// One distinct call of a function of ours.
 #[derive(Debug)]
 pub(crate) struct CallSlot {
+    /// The function with its constant words, such as the band.
     pub(crate) call: Call,
+    /// Its arguments, in order.
     pub(crate) sources: Vec<Source>,
 }
 
@@ -58,7 +57,9 @@ pub(crate) struct CallSlot {
 pub(crate) struct Part {
     /// Over a batch of the slots in `inputs`, in that order.
     pub(crate) expr: Arc<dyn PhysicalExpr>,
+    /// Slots that it reads, in the order in which it first names them.
     pub(crate) inputs: Vec<usize>,
+    /// Schema of that batch.
     pub(crate) schema: SchemaRef,
     /// Call slots among the inputs.
     pub(crate) calls: Vec<usize>,
@@ -82,9 +83,13 @@ pub(crate) struct PlannedFilter {
 /// All filters of a set compiled for one schema.
 #[derive(Debug)]
 pub(crate) struct Plan {
+    /// Column slots, from 0.
     pub(crate) columns: Vec<ColumnSlot>,
+    /// Call slots, which follow on those.
     pub(crate) calls: Vec<CallSlot>,
+    /// Distinct parts of all predicates.
     pub(crate) parts: Vec<Part>,
+    /// Filters that this schema can serve.
     pub(crate) filters: Vec<PlannedFilter>,
     /// Filters that this schema cannot serve, and why.
     pub(crate) refused: Vec<(usize, String)>,
@@ -287,198 +292,4 @@ fn place(batch: &SchemaRef, path: &[String]) -> Option<(Vec<usize>, DataType)> {
     let index = fields.iter().position(|f| f.name() == last)?;
     place.push(index);
     Some((place, fields[index].data_type().clone()))
-}
-
-/// A checked expression as a physical one over the flat table, with our functions bound.
-pub(crate) fn physical(
-    expr: &Expr,
-    flat: &DFSchema,
-    catalogs: &Catalogs,
-    state: &SessionState,
-) -> Result<Arc<dyn PhysicalExpr>, DataFusionError> {
-    let named = ExprWithAlias {
-        expr: expr.clone(),
-        alias: None,
-    };
-    let planned = state.create_logical_expr_from_sql_expr(named, flat)?;
-    let column = |name: &str| {
-        flat.has_column_with_unqualified_name(name)
-            .then(|| plain_column(name))
-    };
-    let bound = planned.transform_up(|node: Planned| {
-        let Some(spec) = as_named(&node) else {
-            return Ok(Transformed::no(node));
-        };
-        let Planned::ScalarFunction(function) = node else {
-            return Ok(Transformed::no(node));
-        };
-        let bound = bind(spec, function.args, catalogs, &column);
-        bound
-            .map(Transformed::yes)
-            .map_err(|error| DataFusionError::Plan(format!("{}: {error:?}", spec.name)))
-    })?;
-    let context = SimplifyContext::builder()
-        .with_schema(Arc::new(flat.clone()))
-        .build();
-    let simplifier = ExprSimplifier::new(context);
-    let coerced = simplifier.coerce(bound.data, flat)?;
-    checked(
-        state.create_physical_expr(simplifier.simplify(coerced)?, flat)?,
-        flat.as_arrow(),
-    )
-}
-
-/// Makes sums, differences, products and signs of whole numbers fail instead of wrapping around.
-fn checked(
-    expr: Arc<dyn PhysicalExpr>,
-    schema: &Schema,
-) -> Result<Arc<dyn PhysicalExpr>, DataFusionError> {
-    let checked = expr.transform_up(|node| {
-        if !node.data_type(schema)?.is_integer() {
-            return Ok(Transformed::no(node));
-        }
-        if let Some(negative) = downcast::<NegativeExpr>(&node) {
-            let zero = ScalarValue::new_zero(&node.data_type(schema)?)?;
-            let (zero, arg) = (Arc::new(Literal::new(zero)), Arc::clone(negative.arg()));
-            let difference = BinaryExpr::new(zero, Operator::Minus, arg);
-            return Ok(Transformed::yes(Arc::new(
-                difference.with_fail_on_overflow(true),
-            )));
-        }
-        match downcast::<BinaryExpr>(&node) {
-            Some(binary) => Ok(Transformed::yes(Arc::new(
-                binary.clone().with_fail_on_overflow(true),
-            ))),
-            None => Ok(Transformed::no(node)),
-        }
-    })?;
-    Ok(checked.data)
-}
-
-/// A call of a function of ours whose arguments are all columns or constants.
-fn as_call(node: &Arc<dyn PhysicalExpr>) -> Option<(Call, Vec<Source>)> {
-    let function = downcast::<ScalarFunctionExpr>(node)?;
-    let implementation: &dyn Any = function.fun().inner().as_ref();
-    let call = implementation.downcast_ref::<BoundUdf>()?.call();
-    if !call.by_row() {
-        return None;
-    }
-    let sources = function
-        .args()
-        .iter()
-        .map(source)
-        .collect::<Option<Vec<_>>>()?;
-    Some((call.clone(), sources))
-}
-
-fn source(arg: &Arc<dyn PhysicalExpr>) -> Option<Source> {
-    use crate::functions::number::Numbers;
-    use crate::functions::udf::constant;
-    if let Some(column) = downcast::<Column>(arg) {
-        return Some(Source::Slot(column.index()));
-    }
-    let literal = downcast::<Literal>(arg)?;
-    match constant(literal.value()) {
-        Ok(Numbers::Constant(value)) => Some(Source::Constant(value)),
-        _ => None,
-    }
-}
-
-/// Renumbers the columns of an expression from 0 on; gives the slots in that order.
-pub(crate) fn compact(
-    expr: Arc<dyn PhysicalExpr>,
-) -> Result<(Arc<dyn PhysicalExpr>, Vec<usize>), DataFusionError> {
-    let mut inputs: Vec<usize> = Vec::new();
-    let expr = expr.transform_up(|node| {
-        let Some(column) = downcast::<Column>(&node) else {
-            return Ok(Transformed::no(node));
-        };
-        let slot = column.index();
-        let position = inputs
-            .iter()
-            .position(|known| *known == slot)
-            .unwrap_or_else(|| {
-                inputs.push(slot);
-                inputs.len() - 1
-            });
-        let renumbered: Arc<dyn PhysicalExpr> = Arc::new(Column::new(column.name(), position));
-        Ok(Transformed::yes(renumbered))
-    })?;
-    Ok((expr.data, inputs))
-}
-
-fn downcast<T: 'static>(expr: &Arc<dyn PhysicalExpr>) -> Option<&T> {
-    let any: &dyn Any = expr.as_ref();
-    any.downcast_ref::<T>()
-}
-
-/// Whether some value of the inputs can make the evaluation fail. Unknown kinds of nodes count as fallible.
-fn is_fallible(expr: &Arc<dyn PhysicalExpr>, schema: &Schema) -> bool {
-    let this = if let Some(binary) = downcast::<BinaryExpr>(expr) {
-        let computes = matches!(
-            binary.op(),
-            Operator::Plus
-                | Operator::Minus
-                | Operator::Multiply
-                | Operator::Divide
-                | Operator::Modulo
-        );
-        computes && !expr.data_type(schema).is_ok_and(|t| t.is_floating())
-    } else if let Some(cast) = downcast::<CastExpr>(expr) {
-        !widens(
-            &cast.expr().data_type(schema).unwrap_or(DataType::Null),
-            &expr.data_type(schema).unwrap_or(DataType::Null),
-        )
-    } else {
-        !(downcast::<Column>(expr).is_some()
-            || downcast::<Literal>(expr).is_some()
-            || downcast::<IsNullExpr>(expr).is_some()
-            || downcast::<IsNotNullExpr>(expr).is_some()
-            || downcast::<NotExpr>(expr).is_some()
-            || downcast::<LikeExpr>(expr).is_some()
-            || downcast::<InListExpr>(expr).is_some()
-            || downcast::<ScalarFunctionExpr>(expr).is_some_and(is_ours))
-    };
-    this || expr
-        .children()
-        .into_iter()
-        .any(|child| is_fallible(child, schema))
-}
-
-fn is_ours(function: &ScalarFunctionExpr) -> bool {
-    let implementation: &dyn Any = function.fun().inner().as_ref();
-    implementation.is::<BoundUdf>()
-}
-
-/// Whether a conversion of numbers cannot fail.
-fn widens(from: &DataType, to: &DataType) -> bool {
-    let text =
-        |t: &DataType| matches!(t, DataType::Utf8 | DataType::Utf8View | DataType::LargeUtf8);
-    let size = |t: &DataType| t.primitive_width().unwrap_or(0);
-    if from == to || (text(from) && text(to)) {
-        return true;
-    }
-    match (
-        from.is_numeric(),
-        to.is_floating(),
-        from.is_signed_integer() && to.is_signed_integer(),
-    ) {
-        (true, true, _) => size(to) >= size(from),
-        (_, _, true) => size(to) >= size(from),
-        _ => false,
-    }
-}
-
-/// Rough cost of an expression: the order alone matters.
-fn cost(expr: &Arc<dyn PhysicalExpr>) -> u32 {
-    let own = if downcast::<Column>(expr).is_some() || downcast::<Literal>(expr).is_some() {
-        0
-    } else if downcast::<LikeExpr>(expr).is_some() {
-        20
-    } else if downcast::<ScalarFunctionExpr>(expr).is_some() {
-        10
-    } else {
-        2
-    };
-    own + expr.children().into_iter().map(cost).sum::<u32>()
 }

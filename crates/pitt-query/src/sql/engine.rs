@@ -4,29 +4,24 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use datafusion::arrow::array::{RecordBatch, RecordBatchOptions};
-use datafusion::arrow::datatypes::{Field, Schema, SchemaRef};
-use datafusion::common::{Column, ScalarValue};
+use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::dataframe::DataFrame;
-use datafusion::error::Result as PlanResult;
 use datafusion::execution::FunctionRegistry;
-use datafusion::execution::SendableRecordBatchStream;
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
-use datafusion::logical_expr::{Expr, LogicalPlan, cast};
+use datafusion::logical_expr::{Expr, LogicalPlan};
 use datafusion::prelude::{SQLOptions, SessionConfig, SessionContext};
 use datafusion::sql::parser::DFParserBuilder;
-use futures::StreamExt;
 use tokio::runtime::Runtime;
-use tokio::sync::mpsc;
-use tokio::task::JoinHandle;
 
 use super::growth::{self, REFUSED_FUNCTIONS};
+use super::memory::InMemory;
 use super::names::Names;
+use super::rows::{Rows, timeout};
 use super::table::{FilesTable, TableSource};
+use super::union::{column_or_null, shared_columns};
 use crate::catalog::Catalogs;
 use crate::dialect::AlertSql;
-use crate::error::{QueryError, plain_message};
-use crate::filter::COMMON;
+use crate::error::QueryError;
 use crate::functions::udf::{BindCalls, named_functions};
 
 /// Bounds on one query.
@@ -156,29 +151,38 @@ impl Engine {
 
     /// Runs one statement that only reads: `SELECT`, `DESCRIBE`, `EXPLAIN`, `SHOW TABLES`.
     pub fn query(&self, sql: &str, limits: &Limits) -> Result<Rows<'_>, QueryError> {
+        self.run(&self.context, sql, limits)
+    }
+
+    /// The same over tables that have rows in memory besides those in files. They are this query's own.
+    pub fn query_with(
+        &self,
+        rows: InMemory,
+        sql: &str,
+        limits: &Limits,
+    ) -> Result<Rows<'_>, QueryError> {
+        let mut state = self.context.state();
+        state.config_mut().set_extension(Arc::new(rows));
+        self.run(&SessionContext::new_with_state(state), sql, limits)
+    }
+
+    fn run(
+        &self,
+        context: &SessionContext,
+        sql: &str,
+        limits: &Limits,
+    ) -> Result<Rows<'_>, QueryError> {
         let started = Instant::now();
         let running = async {
-            let plan = self.plan(sql).await?;
-            let frame = self.context.execute_logical_plan(plan).await?;
+            let plan = self.plan(context, sql).await?;
+            let frame = context.execute_logical_plan(plan).await?;
             Ok::<_, QueryError>(frame.execute_stream().await?)
         };
         let stream = self
             .runtime
             .block_on(async { tokio::time::timeout(limits.time, running).await });
         let stream = stream.map_err(|_| timeout(limits))??;
-        let schema = plain_names(&stream.schema());
-        let (send, batches) = mpsc::channel(1);
-        Ok(Rows {
-            runtime: &self.runtime,
-            schema,
-            batches,
-            evaluation: self.runtime.spawn(evaluate(stream, send)),
-            left: limits.rows,
-            limits: *limits,
-            started,
-            truncated: false,
-            done: false,
-        })
+        Ok(Rows::new(&self.runtime, stream, limits, started))
     }
 
     /// Names and schemas of the tables, for listings and completion.
@@ -199,7 +203,7 @@ impl Engine {
         names.into_iter().filter_map(table).collect()
     }
 
-    async fn plan(&self, sql: &str) -> Result<LogicalPlan, QueryError> {
+    async fn plan(&self, context: &SessionContext, sql: &str) -> Result<LogicalPlan, QueryError> {
         if sql.len() > MAX_QUERY_BYTES {
             return Err(QueryError::Sql(format!(
                 "{} bytes long, at most {MAX_QUERY_BYTES} are allowed",
@@ -229,7 +233,7 @@ impl Engine {
             .to_uppercase();
         growth::check_tables(&statement)?;
         self.names.settle(&mut statement)?;
-        let planned = self.context.state().statement_to_plan(statement).await;
+        let planned = context.state().statement_to_plan(statement).await;
         let plan = planned.map_err(|error| self.names.explain(error.into()))?;
         let read_only = SQLOptions::new()
             .with_allow_ddl(false)
@@ -267,158 +271,4 @@ fn session(catalogs: &Catalogs, memory_bytes: usize) -> Result<SessionContext, Q
         catalogs: catalogs.clone(),
     }))?;
     Ok(context)
-}
-
-/// Fields of a union: name and type of the first part that has it.
-fn shared_columns(group: &str, frames: &[DataFrame]) -> Vec<Field> {
-    let find = |frame: &DataFrame, name: &str| {
-        frame
-            .schema()
-            .field_with_unqualified_name(name)
-            .ok()
-            .cloned()
-    };
-    if group == "alerts" {
-        let names = COMMON.into_iter().chain(["_healpix_29"]);
-        return names
-            .filter_map(|name| frames.iter().find_map(|frame| find(frame, name)))
-            .map(|f| f.as_ref().clone())
-            .collect();
-    }
-    let Some(first) = frames.first() else {
-        return Vec::new();
-    };
-    let everywhere = |name: &str| frames.iter().all(|frame| find(frame, name).is_some());
-    first
-        .schema()
-        .fields()
-        .iter()
-        .filter(|f| everywhere(f.name()))
-        .map(|f| f.as_ref().clone())
-        .collect()
-}
-
-fn column_or_null(frame: &DataFrame, field: &Field) -> Expr {
-    let name = field.name();
-    let Ok(own) = frame.schema().field_with_unqualified_name(name) else {
-        let null = ScalarValue::try_from(field.data_type()).unwrap_or(ScalarValue::Null);
-        return Expr::Literal(null, None).alias(name);
-    };
-    let column = Expr::Column(Column::new_unqualified(name));
-    match own.data_type() == field.data_type() {
-        true => column,
-        false => cast(column, field.data_type().clone()).alias(name),
-    }
-}
-
-/// Names of nested columns as one writes them: `ztf.candidate[magpsf]` becomes `candidate.magpsf`.
-fn plain_names(schema: &SchemaRef) -> SchemaRef {
-    let plain = |field: &Field| {
-        let word = |c: char| c.is_ascii_alphanumeric() || "_[].".contains(c);
-        let Some((column, _)) = field
-            .name()
-            .split_once('[')
-            .filter(|_| field.name().chars().all(word))
-        else {
-            return field.clone();
-        };
-        let nested = &field.name()[column.len()..];
-        let column = column.rsplit('.').next().unwrap_or(column);
-        let name = format!("{column}{}", nested.replace('[', ".").replace(']', ""));
-        field.clone().with_name(name)
-    };
-    let fields: Vec<Field> = schema.fields().iter().map(|field| plain(field)).collect();
-    Arc::new(Schema::new_with_metadata(fields, schema.metadata().clone()))
-}
-
-fn timeout(limits: &Limits) -> QueryError {
-    QueryError::Timeout {
-        seconds: limits.time.as_secs_f64(),
-    }
-}
-
-/// Hands on the batches of a stream as they are taken. It runs apart from whoever takes them: some steps of a query look at nothing
-/// else for a long time, and the limit of time must hold all the same.
-async fn evaluate(
-    mut stream: SendableRecordBatchStream,
-    send: mpsc::Sender<PlanResult<RecordBatch>>,
-) {
-    while let Some(batch) = stream.next().await {
-        if send.send(batch).await.is_err() {
-            return;
-        }
-    }
-}
-
-/// Rows of a query as they come, batch by batch.
-pub struct Rows<'a> {
-    runtime: &'a Runtime,
-    batches: mpsc::Receiver<PlanResult<RecordBatch>>,
-    evaluation: JoinHandle<()>,
-    schema: SchemaRef,
-    left: usize,
-    limits: Limits,
-    started: Instant,
-    truncated: bool,
-    done: bool,
-}
-
-impl Rows<'_> {
-    /// Columns of the result.
-    pub fn schema(&self) -> &SchemaRef {
-        &self.schema
-    }
-
-    /// Whether rows were left out because of [`Limits::rows`]; known after the last batch.
-    pub fn truncated(&self) -> bool {
-        self.truncated
-    }
-
-    /// After the last batch: whether it was the last, or the evaluation has broken down.
-    fn ended(&mut self) -> Result<(), QueryError> {
-        let ended = self.runtime.block_on(&mut self.evaluation);
-        ended
-            .map_err(|_| QueryError::Batch("the query broke down (this is a fault of ours)".into()))
-    }
-
-    fn advance(&mut self) -> Result<Option<RecordBatch>, QueryError> {
-        let time = self.limits.time.saturating_sub(self.started.elapsed());
-        let next = self.batches.recv();
-        let batch = self
-            .runtime
-            .block_on(async { tokio::time::timeout(time, next).await });
-        let Some(batch) = batch.map_err(|_| timeout(&self.limits))? else {
-            return self.ended().map(|()| None);
-        };
-        let batch = batch.map_err(|error| QueryError::Sql(plain_message(&error)))?;
-        let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
-        let columns = batch.columns().to_vec();
-        let batch = RecordBatch::try_new_with_options(Arc::clone(&self.schema), columns, &options)?;
-        if batch.num_rows() <= self.left {
-            self.left -= batch.num_rows();
-            return Ok(Some(batch));
-        }
-        self.truncated = true;
-        self.done = true;
-        Ok((self.left > 0).then(|| batch.slice(0, self.left)))
-    }
-}
-
-impl Drop for Rows<'_> {
-    fn drop(&mut self) {
-        self.evaluation.abort();
-    }
-}
-
-impl Iterator for Rows<'_> {
-    type Item = Result<RecordBatch, QueryError>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        if self.done {
-            return None;
-        }
-        let next = self.advance().transpose();
-        self.done |= !matches!(next, Some(Ok(_)));
-        next
-    }
 }

@@ -2,10 +2,15 @@
 
 mod engine;
 mod growth;
+mod memory;
 mod names;
 mod output;
+mod rows;
 mod table;
+mod union;
 
-pub use engine::{Engine, Limits, Rows};
+pub use engine::{Engine, Limits};
+pub use memory::InMemory;
 pub use output::{OutputFormat, is_id, json_row, write_rows};
+pub use rows::Rows;
 pub use table::{DataFile, TableSource};

@@ -16,6 +16,9 @@ use datafusion::logical_expr::{Expr, TableProviderFilterPushDown};
 use datafusion::object_store::path::Path;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::empty::EmptyExec;
+use datafusion::physical_plan::union::UnionExec;
+
+use super::memory::InMemory;
 
 /// One Parquet file of a table.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,6 +43,8 @@ pub struct TableSource {
 /// A table over files, with some columns left out of sight.
 #[derive(Debug)]
 pub(crate) struct FilesTable {
+    /// Name in the archive.
+    name: String,
     schema: SchemaRef,
     files: Vec<PartitionedFile>,
 }
@@ -59,6 +64,7 @@ impl FilesTable {
             .map(partitioned)
             .collect::<Result<Vec<_>>>()?;
         Ok(FilesTable {
+            name: source.name.clone(),
             schema: Arc::new(Schema::new(shown.collect::<Vec<_>>())),
             files,
         })
@@ -110,21 +116,25 @@ impl TableProvider for FilesTable {
         _filters: &[Expr],
         limit: Option<usize>,
     ) -> Result<Arc<dyn ExecutionPlan>> {
-        if self.files.is_empty() {
-            let schema = match projection {
-                Some(projection) => Arc::new(self.schema.project(projection)?),
-                None => Arc::clone(&self.schema),
-            };
-            return Ok(Arc::new(EmptyExec::new(schema)));
+        let files = match self.files.is_empty() {
+            true => None,
+            false => Some(self.scan_files(state, projection, limit)?),
+        };
+        let memory = match state.config().get_extension::<InMemory>() {
+            Some(rows) => rows.scan(&self.name, &self.schema, projection)?,
+            None => None,
+        };
+        match (files, memory) {
+            (Some(files), Some(memory)) => UnionExec::try_new(vec![files, memory]),
+            (Some(only), None) | (None, Some(only)) => Ok(only),
+            (None, None) => {
+                let schema = match projection {
+                    Some(projection) => Arc::new(self.schema.project(projection)?),
+                    None => Arc::clone(&self.schema),
+                };
+                Ok(Arc::new(EmptyExec::new(schema)))
+            }
         }
-        let source = ParquetSource::new(Arc::clone(&self.schema))
-            .with_table_parquet_options(state.table_options().parquet.clone());
-        let scan = FileScanConfigBuilder::new(ObjectStoreUrl::local_filesystem(), Arc::new(source))
-            .with_file_groups(groups(&self.files, state.config().target_partitions()))
-            .with_projection_indices(projection.cloned())?
-            .with_limit(limit)
-            .build();
-        Ok(DataSourceExec::from_data_source(scan))
     }
 
     /// Predicates prune row groups and pages by their statistics, and are then applied to the rows that are left.
@@ -133,5 +143,23 @@ impl TableProvider for FilesTable {
         filters: &[&Expr],
     ) -> Result<Vec<TableProviderFilterPushDown>> {
         Ok(vec![TableProviderFilterPushDown::Inexact; filters.len()])
+    }
+}
+
+impl FilesTable {
+    fn scan_files(
+        &self,
+        state: &dyn Session,
+        projection: Option<&Vec<usize>>,
+        limit: Option<usize>,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        let source = ParquetSource::new(Arc::clone(&self.schema))
+            .with_table_parquet_options(state.table_options().parquet.clone());
+        let scan = FileScanConfigBuilder::new(ObjectStoreUrl::local_filesystem(), Arc::new(source))
+            .with_file_groups(groups(&self.files, state.config().target_partitions()))
+            .with_projection_indices(projection.cloned())?
+            .with_limit(limit)
+            .build();
+        Ok(DataSourceExec::from_data_source(scan))
     }
 }

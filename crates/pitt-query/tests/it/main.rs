@@ -9,5 +9,6 @@ mod evaluation;
 mod fixture;
 mod growth;
 mod hostile;
+mod memory;
 mod queries;
 mod stream;

@@ -11,7 +11,7 @@ use pitt_query::{
 
 use crate::fixture::{Alert, lsst, ztf};
 
-fn alerts(first: i64, count: i64) -> Vec<Alert> {
+pub(crate) fn alerts(first: i64, count: i64) -> Vec<Alert> {
     (first..first + count)
         .map(|id| Alert {
             id: id + 3_000_000_000_000_000_000,
@@ -26,7 +26,7 @@ fn alerts(first: i64, count: i64) -> Vec<Alert> {
         .collect()
 }
 
-fn file(folder: &Path, name: &str, batch: &RecordBatch) -> DataFile {
+pub(crate) fn file(folder: &Path, name: &str, batch: &RecordBatch) -> DataFile {
     let path = folder.join(name);
     let mut writer =
         ArrowWriter::try_new(std::fs::File::create(&path).unwrap(), batch.schema(), None).unwrap();
@@ -144,7 +144,7 @@ fn answers_statements() {
         "SELECT * FROM matches",
         "SELECT band, min(night) OVER (PARTITION BY band) AS n FROM ztf ORDER BY ra LIMIT 1",
         "DESCRIBE packets",
-        "SELECT objectid FROM ztf",
+        "SELECT objectid FROM ztf ORDER BY ra",
         "SELECT match('gcvs', 2) FROM ztf",
         "SELECT repeat('x', 1000000000)",
         "SELECT * FROM '/etc/passwd'",

@@ -11,7 +11,9 @@ use datafusion::parquet::arrow::ArrowWriter;
 use datafusion::parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use pitt_alert::{Decoder, Packet, SchemaStore, Selection, SurveyColumns};
 use pitt_query::{Catalogs, Filter, FilterSet, Needs, Surveys};
-use pitt_simulate::{LSST_SCHEMA_ID, SimSurvey, SimulationConfig, Simulator, lsst_schema};
+use pitt_simulate::{
+    LSST_SCHEMA_ID, SimPacket, SimSurvey, SimulationConfig, Simulator, Visit, lsst_schema,
+};
 
 /// Filter and alert id of every match.
 type Matches = BTreeSet<(usize, i64)>;
@@ -46,18 +48,19 @@ fn simulator(alerts_per_visit: u32) -> Simulator {
     })
 }
 
+/// The packets of a visit.
+fn packets(visit: &Visit) -> Vec<Packet> {
+    let packet = |sent: &SimPacket| Packet::unplaced("sim", sent.bytes.clone());
+    visit.packets.iter().map(packet).collect()
+}
+
 /// The schemas of both surveys, as decoding everything of one packet gives them.
 fn known_schemas() -> Surveys {
     let mut surveys = Surveys::new();
     let mut simulator = simulator(1);
     let mut decoder = decoder(Selection::everything());
     for visit in std::iter::from_fn(|| simulator.next_visit()).take(2) {
-        let packets: Vec<Packet> = visit
-            .packets
-            .iter()
-            .map(|p| Packet::unplaced("sim", p.bytes.clone()))
-            .collect();
-        for batch in decoder.decode(&packets).batches {
+        for batch in decoder.decode(&packets(&visit)).batches {
             surveys.insert(&batch.survey, &batch.records.schema());
         }
     }
@@ -209,12 +212,7 @@ fn output_columns_come_as_written() {
     let mut simulator = simulator(300);
     let mut seen = BTreeSet::new();
     for visit in std::iter::from_fn(|| simulator.next_visit()).take(12) {
-        let packets: Vec<Packet> = visit
-            .packets
-            .iter()
-            .map(|p| Packet::unplaced("sim", p.bytes.clone()))
-            .collect();
-        for batch in decoder.decode(&packets).batches {
+        for batch in decoder.decode(&packets(&visit)).batches {
             for verdict in set.evaluate(&batch.survey, &batch.records) {
                 let output = set.output(&verdict, &batch.survey, &batch.records).unwrap();
                 assert_eq!(output.num_rows(), verdict.rows.len());

@@ -12,26 +12,39 @@ use crate::sky::Source;
 
 /// Everything about a detection that is in the candidate and in later histories.
 pub(super) struct Detection {
+    /// Place on the detector, x and y `[pixel]`.
     pub(super) pixel: [f32; 2],
+    /// Right ascension `[deg]`, J2000.
     pub(super) ra: f64,
+    /// Declination `[deg]`, J2000.
     pub(super) dec: f64,
+    /// magpsf and sigmapsf `[mag]`: of the flux without its sign.
     pub(super) magnitude: [f32; 2],
     /// chipsf to elong, in the order of the schema.
     pub(super) shape: [f32; 20],
+    /// Negative pixels in a box of five by five.
     pub(super) nneg: i64,
+    /// Bad pixels in that box.
     pub(super) nbad: i64,
+    /// Real-bogus score, 0 bogus to 1 real.
     pub(super) rb: f32,
     /// sumrat, magapbig, sigmagapbig.
     pub(super) aperture: [f32; 3],
+    /// distnr, ranr, decnr, magnr.
     pub(super) nearest: Nearest,
+    /// Peak of the detection image over its noise.
     pub(super) scorr: f64,
 }
 
 /// The nearest source of the reference image.
 pub(super) struct Nearest {
+    /// From the detection `[arcsec]`.
     pub(super) distance_arcsec: f64,
+    /// Right ascension `[deg]`, J2000.
     pub(super) ra: f64,
+    /// Declination `[deg]`, J2000.
     pub(super) dec: f64,
+    /// Magnitude on the reference image `[mag]`.
     pub(super) mag: f64,
 }
 
@@ -65,6 +78,7 @@ pub(super) fn nearest(source: &Source, band: Band) -> Nearest {
 }
 
 impl Detection {
+    /// What the pipeline says of a source in an exposure: the same for the same two.
     pub(super) fn new(source: &Source, exposure: &Exposure, seen: &Observation) -> Self {
         let mut draw = seen.draw(0x6465_7465);
         let position = seen.position(source, exposure);

@@ -29,14 +29,21 @@ const HELD: usize = 64 << 20;
 /// A member's wish to join.
 #[derive(Clone, Debug)]
 pub(crate) struct Join {
+    /// Name of the group.
     pub(crate) group: String,
     /// Empty for a new member.
     pub(crate) member: String,
+    /// Name under which a static member comes back after a restart.
     pub(crate) instance: Option<String>,
+    /// What the client calls itself, for people.
     pub(crate) client_id: String,
+    /// Address it comes from, for people.
     pub(crate) host: String,
+    /// It is taken for dead when it was not heard for so long.
     pub(crate) session: Duration,
+    /// It has so long to join again when the group divides anew.
     pub(crate) rebalance: Duration,
+    /// `consumer`, for all that read topics; one for the whole group.
     pub(crate) protocol_type: String,
     /// Names and metadata, best first.
     pub(crate) protocols: Vec<(String, Bytes)>,
@@ -47,10 +54,15 @@ pub(crate) struct Join {
 /// The answer to a member that joined.
 #[derive(Clone, Debug)]
 pub(crate) struct Joined {
+    /// Number of this division, which every request must name.
     pub(crate) generation: i32,
+    /// Of the whole group.
     pub(crate) protocol_type: String,
+    /// The way of dividing that all members know.
     pub(crate) protocol: String,
+    /// Id of the member that divides.
     pub(crate) leader: String,
+    /// Id of the one that joined.
     pub(crate) member: String,
     /// Ids, instances and metadata of all members; for the leader only.
     pub(crate) members: Vec<(String, Option<String>, Bytes)>,
@@ -59,15 +71,20 @@ pub(crate) struct Joined {
 /// The answer to a member that asked for its share.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Share {
+    /// Of the whole group.
     pub(crate) protocol_type: String,
+    /// The way it was divided.
     pub(crate) protocol: String,
+    /// What the member is to read, in the words of that protocol.
     pub(crate) assignment: Bytes,
 }
 
 /// A member that could not join, and the id it has been given if it is to come again.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct NotJoined {
+    /// Why.
     pub(crate) error: ResponseError,
+    /// The id given; empty for none.
     pub(crate) member: String,
 }
 
@@ -84,8 +101,11 @@ pub(crate) enum Answer<T> {
 /// Who says something in a group: member id, static instance, and the generation it believes in.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Speaker<'a> {
+    /// Id of the member.
     pub(crate) member: &'a str,
+    /// Name of a static member.
     pub(crate) instance: Option<&'a str>,
+    /// The division it knows of.
     pub(crate) generation: i32,
 }
 

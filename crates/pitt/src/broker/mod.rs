@@ -246,6 +246,10 @@ pub fn open_archive(settings: &Settings, create: bool) -> Result<Archive> {
             && (!settings.kafka.is_empty()
                 || settings.output.is_on()
                 || settings.http.address().is_some()),
+        fresh_bytes: match settings.http.address() {
+            Some(_) if create => settings.http.recent_rows_bytes(),
+            _ => 0,
+        },
         ..ArchiveOptions::default()
     };
     Archive::open(&settings.archive, options)

@@ -7,13 +7,14 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use pitt_archive::Archive;
-use pitt_query::{DataFile, Engine, Limits, OutputFormat, TableSource, write_rows};
+use pitt_query::{Engine, Limits, OutputFormat, write_rows};
 
 use super::{Misused, settings};
 use crate::broker::open_archive;
 use crate::catalogs;
 use crate::cli::{Format, Global, Query};
 use crate::config::Settings;
+use crate::queried::source;
 use crate::screen::{self, cell, counted};
 
 pub(super) fn run(global: &Global, args: &Query) -> Result<ExitCode> {
@@ -81,18 +82,7 @@ fn format(args: &Query) -> Result<OutputFormat> {
 pub fn engine(archive: &Archive, settings: &Settings) -> Result<Engine> {
     let mut tables = vec![];
     for name in archive.tables() {
-        let Some(snapshot) = archive.snapshot(&name)? else {
-            continue;
-        };
-        let files = snapshot.files.into_iter().map(|file| DataFile {
-            path: file.path,
-            size: file.size,
-        });
-        tables.push(TableSource {
-            name,
-            schema: snapshot.schema,
-            files: files.collect(),
-        });
+        tables.extend(archive.snapshot(&name)?.map(source));
     }
     let catalogs = catalogs::load(archive.folder())?;
     Ok(Engine::open(

@@ -25,11 +25,11 @@ pub struct HttpSettings {
     pub tls_key: PathBuf,
     /// Web pages elsewhere that may ask; `*` for all.
     pub cors_origins: Vec<String>,
-    /// Whether pages may fetch survey images of the sky from elsewhere.
+    /// Whether pages offer survey images of the sky, fetched from CDS by the reader's browser when the reader asks.
     pub sky_images: bool,
     /// Most connections at once.
     pub connections: usize,
-    /// Memory for what is not committed yet, MB.
+    /// Memory for what is not committed yet `[MB]`.
     pub recent_mb: usize,
     /// Most streams of events at once to one caller.
     pub streams_per_caller: usize,
@@ -89,7 +89,7 @@ impl Default for HttpSettings {
             tls_cert: PathBuf::new(),
             tls_key: PathBuf::new(),
             cors_origins: vec![],
-            sky_images: false,
+            sky_images: true,
             connections: 1024,
             recent_mb: 128,
             streams_per_caller: 100,
@@ -111,6 +111,16 @@ impl HttpSettings {
             None => listen.to_owned(),
         };
         numeric.parse().ok()
+    }
+
+    /// Memory for rows that are not committed yet `[bytes]`: a quarter of `recent_mb`.
+    pub fn recent_rows_bytes(&self) -> usize {
+        (self.recent_mb << 20) / 4
+    }
+
+    /// Memory for packets that are not committed yet `[bytes]`: the rest.
+    pub fn recent_packets_bytes(&self) -> usize {
+        (self.recent_mb << 20) - self.recent_rows_bytes()
     }
 
     /// Whether TLS is served.

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `/assets/NAME-HASH.ENDING` | a file; its name changes with its contents, so browsers keep it |
 //! | `/`, `/filters`, `/object/..`, .. | the shell, which shows the page of that path; looked at anew each time |
+//! | `/sky` | the document in which survey images are shown, in a frame of a page ([`Framed`]) |
 //! | any other path that has no dot | the same with status 404: the shell says that there is nothing |
 //!
 //! They hold no data and are the same for all. What they show they ask of the API, with the token that the person has.
@@ -16,6 +17,8 @@ use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use flate2::read::GzDecoder;
 
+use super::auth::Framed;
+
 /// Path and gzipped contents of every file; none when the program was built without pages.
 static FILES: &[(&str, &[u8])] = include!(concat!(env!("OUT_DIR"), "/pages.rs"));
 
@@ -24,6 +27,11 @@ const SHELL: &str = "index.html";
 
 /// What `/` says to a browser when the program was built without pages.
 const NO_PAGES: &str = "This program was built without its pages: run `npm ci && npm run build` in the folder `web`, then build it again.\n";
+
+/// The viewer of survey images: its place, its document, and what its files are called.
+const VIEWER: &str = "/sky";
+const VIEWER_DOCUMENT: &str = "sky.html";
+const VIEWER_FILES: &str = "assets/sky-frame-";
 
 /// Paths of other parts of the program: what is not there is an error, not a page.
 const NOT_PAGES: [&str; 8] = [
@@ -73,7 +81,10 @@ pub(super) fn page(method: &Method, uri: &Uri, headers: &HeaderMap) -> Option<Re
     if method != Method::GET && method != Method::HEAD {
         return None;
     }
-    let path = uri.path();
+    let path = match uri.path() {
+        VIEWER => VIEWER_DOCUMENT,
+        path => path,
+    };
     if let Some(file) = find(path.trim_start_matches('/')) {
         return Some(file.answer(headers));
     }
@@ -129,6 +140,9 @@ impl Page {
         if let Ok(tag) = HeaderValue::from_str(&self.tag) {
             to.insert(header::ETAG, tag);
         }
+        if let Some(framed) = self.framed() {
+            response.extensions_mut().insert(framed);
+        }
         response
     }
 
@@ -165,6 +179,13 @@ impl Page {
         let ending = self.path.rsplit('.').next().unwrap_or_default();
         let known = KINDS.iter().find(|(of, _)| *of == ending);
         known.map_or("application/octet-stream", |(_, kind)| kind)
+    }
+
+    fn framed(&self) -> Option<Framed> {
+        match self.path {
+            VIEWER_DOCUMENT => Some(Framed::Document),
+            path => path.starts_with(VIEWER_FILES).then_some(Framed::File),
+        }
     }
 
     fn is_known(&self, headers: &HeaderMap) -> bool {
@@ -285,13 +306,38 @@ mod tests {
     }
 
     #[test]
-    fn the_shell_holds_no_script_or_style_of_its_own() {
-        let text = find(SHELL)
-            .map(|shell| shell.plain().into_owned())
-            .unwrap_or_default();
-        let text = String::from_utf8_lossy(&text).into_owned();
-        assert!(
-            !text.contains("<style") && !text.contains(" style=") && !text.contains("<script>")
-        );
+    fn neither_document_holds_a_script_or_style_of_its_own() {
+        for document in [SHELL, VIEWER_DOCUMENT] {
+            let text = find(document)
+                .map(|page| page.plain().into_owned())
+                .unwrap_or_default();
+            let text = String::from_utf8_lossy(&text).into_owned();
+            assert!(
+                !text.contains("<style") && !text.contains(" style=") && !text.contains("<script>"),
+                "{document}"
+            );
+        }
+    }
+
+    #[test]
+    fn the_viewers_document_and_all_its_files_are_known_as_such() {
+        let Some(viewer) = find(VIEWER_DOCUMENT) else {
+            eprintln!("skipped: built without pages");
+            return;
+        };
+        for path in [VIEWER, "/sky.html"] {
+            let answer = asked(path, &[]).unwrap();
+            let framed = answer.extensions().get::<Framed>();
+            assert_eq!(framed, Some(&Framed::Document), "{path}");
+        }
+        let text = String::from_utf8_lossy(&viewer.plain()).into_owned();
+        let files: Vec<_> = text.split("\"/assets/").skip(1).collect();
+        assert!(!files.is_empty());
+        for file in files {
+            let name = file.split('"').next().unwrap_or_default();
+            let page = find(&format!("assets/{name}")).unwrap();
+            assert_eq!(page.framed(), Some(Framed::File), "{name}");
+        }
+        assert_eq!(find(SHELL).unwrap().framed(), None);
     }
 }

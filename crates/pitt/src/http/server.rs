@@ -208,7 +208,7 @@ impl Served {
                 Err(never) => match never {},
             },
         };
-        self.limits.dress.put_on(response.headers_mut(), named);
+        self.limits.dress.put_on(&mut response, named);
         response
     }
 

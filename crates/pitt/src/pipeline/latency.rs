@@ -76,15 +76,19 @@ impl Latency {
 
     /// The time `[ms]` that a share of the alerts stayed under; `None` before the first alert.
     pub fn quantile_ms(&self, share: f64) -> Option<f64> {
-        let counts: Vec<u64> = self.counts().collect();
-        let total: u64 = counts.iter().sum();
-        let rank = (share * total as f64).ceil().max(1.0) as u64;
-        let mut seen = 0;
-        let bucket = counts.iter().position(|count| {
-            seen += count;
-            seen >= rank
-        })?;
-        (total > 0).then(|| ((bucket + 1) as f64 / PER_OCTAVE as f64).exp2() / 1000.0)
+        quantile_ms(&self.mark(), share)
+    }
+
+    /// How it stands, for [`Self::quantile_since_ms`] later.
+    pub fn mark(&self) -> Vec<u64> {
+        self.counts().collect()
+    }
+
+    /// The time `[ms]` that a share of the alerts added after a mark stayed under; `None` if there was none.
+    pub fn quantile_since_ms(&self, mark: &[u64], share: f64) -> Option<f64> {
+        let since = self.counts().zip(mark);
+        let since: Vec<u64> = since.map(|(now, then)| now.saturating_sub(*then)).collect();
+        quantile_ms(&since, share)
     }
 
     fn counts(&self) -> impl Iterator<Item = u64> {
@@ -94,9 +98,32 @@ impl Latency {
     }
 }
 
+fn quantile_ms(counts: &[u64], share: f64) -> Option<f64> {
+    let total: u64 = counts.iter().sum();
+    let rank = (share * total as f64).ceil().max(1.0) as u64;
+    let mut seen = 0;
+    let bucket = counts.iter().position(|count| {
+        seen += count;
+        seen >= rank
+    })?;
+    (total > 0).then(|| ((bucket + 1) as f64 / PER_OCTAVE as f64).exp2() / 1000.0)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_was_slow_before_a_mark_does_not_count_after_it() {
+        let latency = Latency::default();
+        latency.add(5_000_000, 100);
+        let mark = latency.mark();
+        assert_eq!(latency.quantile_since_ms(&mark, 0.99), None);
+        latency.add(1000, 100);
+        let found = latency.quantile_since_ms(&mark, 0.99).unwrap();
+        assert!((1.0..1.1).contains(&found), "{found}");
+        assert!(latency.quantile_ms(0.99).unwrap() > 5000.0);
+    }
 
     #[test]
     fn quantiles_are_within_nine_percent_above() {

@@ -1,5 +1,8 @@
 //! The matches of a lane: from memory, or from the archive.
 
+#[cfg(test)]
+mod tests;
+
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 

@@ -45,6 +45,7 @@ pub fn text(telemetry: &Telemetry, steps: usize) -> String {
         );
     }
     archive(&mut page, &status);
+    fresh(&mut page, telemetry);
     process(&mut page, &status);
     page.0
 }
@@ -288,6 +289,25 @@ fn archive(page: &mut Page, status: &Status) {
             free,
         );
     }
+}
+
+fn fresh(page: &mut Page, telemetry: &Telemetry) {
+    let Some(archive) = telemetry.open_archive() else {
+        return;
+    };
+    let counts = archive.fresh_counts();
+    page.one(
+        "pitt_fresh_rows",
+        "gauge",
+        "Rows of alerts and matches that are in memory for SQL and lists until their commit.",
+        counts.rows,
+    );
+    page.one(
+        "pitt_fresh_let_go_total",
+        "counter",
+        "Such rows that did not fit into memory: they were not found before their commit.",
+        counts.let_go,
+    );
 }
 
 fn process(page: &mut Page, status: &Status) {

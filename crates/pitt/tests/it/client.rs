@@ -1,16 +1,11 @@
-//! A broker or server of its own process, and a small client of its port.
+//! A small client of the port: one request, the whole answer.
 
-use std::fs::File;
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{SocketAddr, TcpStream};
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::time::Instant;
+use std::io::{Read, Write};
+use std::net::SocketAddr;
 
 use serde_json::Value;
 
-use super::pitt;
-use super::port::PATIENCE;
+use super::port::connect;
 
 /// An answer.
 pub(crate) struct Answer {
@@ -31,6 +26,12 @@ impl Answer {
         serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}"))
     }
 
+    /// Status and JSON; `null` where the answer has no body.
+    pub(crate) fn told(&self) -> (u16, Value) {
+        let body = (!self.body.is_empty()).then(|| self.json());
+        (self.status, body.unwrap_or_default())
+    }
+
     /// The body of a request that went well, as JSON.
     pub(crate) fn good(&self) -> Value {
         let told = String::from_utf8_lossy(&self.body);
@@ -39,134 +40,28 @@ impl Answer {
     }
 }
 
-/// A process with a port; ended when dropped.
-pub(crate) struct Running {
-    child: Child,
-    address: SocketAddr,
-    /// The token of requests.
-    pub(crate) token: Option<String>,
-    /// What it says to people, where that is kept.
-    told: Option<PathBuf>,
-}
-
-impl Running {
-    /// `pitt serve` on a free port, with the token that it prints.
-    pub(crate) fn serve(dir: &Path, more: &[&str]) -> Self {
-        let told = dir.join("serve.err");
-        let mut child = pitt(dir)
-            .args(["serve", "--listen", "127.0.0.1:0"])
-            .args(more)
-            .stdout(Stdio::piped())
-            .stderr(File::create(&told).unwrap())
-            .spawn()
-            .unwrap();
-        let mut line = String::new();
-        let mut printed = BufReader::new(child.stdout.take().unwrap());
-        printed.read_line(&mut line).unwrap();
-        let (_, url) = line.trim_end().split_once("http://").unwrap();
-        let (address, token) = url.split_once("/#token=").unwrap();
-        Self {
-            child,
-            address: address.parse().unwrap(),
-            token: Some(token.to_owned()),
-            told: Some(told),
-        }
-    }
-
-    /// `pitt run` on a free port, in an archive that is not there yet, with a token of its own.
-    pub(crate) fn run(dir: &Path, archive: &str, more: &[&str]) -> Self {
-        let child = pitt(dir)
-            .args(["run", "--archive", archive])
-            .args(more)
-            .envs([
-                ("PITT_HTTP_LISTEN", "127.0.0.1:0"),
-                ("PITT_COMMIT_EVERY_S", "0.3"),
-            ])
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        let begin = Instant::now();
-        let url = loop {
-            assert!(
-                begin.elapsed() < PATIENCE,
-                "the run says nowhere where its port is"
-            );
-            let status = pitt(dir)
-                .args(["status", "--archive", archive, "--json"])
-                .output()
-                .unwrap();
-            let status: Value = serde_json::from_slice(&status.stdout).unwrap_or_default();
-            if let Some(url) = status["runs"][0]["url"].as_str() {
-                break url.to_owned();
-            }
-            std::thread::sleep(std::time::Duration::from_millis(50));
-        };
-        let made = super::json(
-            dir,
-            &[
-                "token",
-                "create",
-                "anna",
-                "--scope",
-                "write",
-                "--json",
-                "--archive",
-                archive,
-            ],
-        );
-        Self {
-            child,
-            address: url.trim_start_matches("http://").parse().unwrap(),
-            token: made["token"].as_str().map(str::to_owned),
-            told: None,
-        }
-    }
-
-    /// Ends it as Ctrl-C does, and gives what it said.
-    pub(crate) fn end(mut self) -> String {
-        let id = self.child.id().to_string();
-        let asked = Command::new("kill").args(["-INT", &id]).status().unwrap();
-        assert!(asked.success());
-        assert!(self.child.wait().unwrap().success());
-        let told = self.told.take();
-        told.map_or_else(String::new, |file| std::fs::read_to_string(file).unwrap())
-    }
-
-    pub(crate) fn get(&self, path: &str) -> Answer {
-        self.ask("GET", path, None)
-    }
-
-    pub(crate) fn post(&self, path: &str, body: &Value) -> Answer {
-        self.ask("POST", path, Some(body))
-    }
-
-    /// Sends a request on a connection of its own and waits for the whole answer.
-    pub(crate) fn ask(&self, method: &str, path: &str, body: Option<&Value>) -> Answer {
-        let body = body.map(Value::to_string).unwrap_or_default();
-        let token = self.token.iter();
-        let token: String = token
-            .map(|token| format!("authorization: Bearer {token}\r\n"))
-            .collect();
-        let mut stream = TcpStream::connect(self.address).unwrap();
-        stream.set_read_timeout(Some(PATIENCE)).unwrap();
-        write!(
-            stream,
-            "{method} /api/v1/{path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n{token}content-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
-            body.len()
-        )
-        .unwrap();
-        let mut bytes = vec![];
-        stream.read_to_end(&mut bytes).unwrap();
-        parse(&bytes)
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
+/// Sends a request on a connection of its own and waits for the whole answer.
+///
+/// `what` is the method and the path; a body of `null` is none.
+pub(crate) fn ask(at: SocketAddr, what: &str, token: Option<&str>, body: &Value) -> Answer {
+    let body = match body {
+        Value::Null => String::new(),
+        body => body.to_string(),
+    };
+    let token = token.map_or_else(String::new, |token| {
+        format!("authorization: Bearer {token}\r\n")
+    });
+    let mut stream = connect(at);
+    write!(
+        stream,
+        "{what} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n{token}\
+         content-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
+        body.len()
+    )
+    .unwrap();
+    let mut bytes = vec![];
+    stream.read_to_end(&mut bytes).unwrap();
+    parse(&bytes)
 }
 
 fn parse(bytes: &[u8]) -> Answer {

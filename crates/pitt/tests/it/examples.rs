@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value, json};
 
-use super::client::Running;
-use super::{examples, good};
+use super::running::Running;
+use super::{examples, good, simulate};
 
 /// Items of a list, members of an object and characters of a text that an example shows.
 const ITEMS: usize = 2;
@@ -89,17 +89,8 @@ fn has(answer: &Value, example: &Value) -> Result<(), String> {
 fn examples_in_the_document_are_what_the_program_answers() {
     let folder = tempfile::tempdir().unwrap();
     let dir = folder.path();
-    let made = [
-        "--visits",
-        "6",
-        "--alerts-per-visit",
-        "50",
-        "--nights",
-        "2",
-        "--bad-per-million",
-        "20000",
-    ];
-    good(dir, &[&["simulate", "--into", "night"], &made[..]].concat());
+    let shape = "--visits 6 --alerts-per-visit 50 --nights 2 --bad-per-million 20000";
+    simulate(dir, "night", shape);
     good(dir, &["run", "--from", "night", "--filters", &examples()]);
     let server = Running::serve(dir, &[]);
     // An object with a match and some alerts.

@@ -2,13 +2,13 @@
 
 use std::path::Path;
 
-use super::{good, json, matches, pitt};
+use super::{good, json, matches, pitt, simulate};
 
-fn simulate(dir: &Path, folder: &str, seed: &str) {
-    let made = ["--visits", "3", "--alerts-per-visit", "150", "--seed", seed];
-    let sound = ["--duplicates-per-million", "0", "--bad-per-million", "0"];
-    let into = ["simulate", "--survey", "ztf", "--into", folder];
-    good(dir, &[&into[..], &made, &sound].concat());
+/// A sound night of one survey.
+fn night(dir: &Path, into: &str, seed: u32) {
+    let sound = "--duplicates-per-million 0 --bad-per-million 0";
+    let shape = format!("--survey ztf --visits 3 --alerts-per-visit 150 --seed {seed} {sound}");
+    simulate(dir, into, &shape);
 }
 
 /// Runs with one filter and the pipeline so set; gives what the run says as JSON.
@@ -37,7 +37,7 @@ fn in_order(dir: &Path, archive: &str) -> Vec<i64> {
 fn its_matches_end_at_the_first_alert_it_fails_on_whatever_the_workers_and_batches() {
     let folder = tempfile::tempdir().unwrap();
     let dir = folder.path();
-    simulate(dir, "night", "1");
+    night(dir, "night", 1);
     std::fs::create_dir(dir.join("filters")).unwrap();
     run(dir, "night", "plain", "1", "1000");
     let ids = in_order(dir, "plain");
@@ -70,7 +70,7 @@ fn stays_off_until_told(dir: &Path, alert: &str) {
     assert_eq!(verified["filters_off"], off);
     assert!(good(dir, &["verify", "--archive", "a"]).contains("Divide by zero"));
 
-    simulate(dir, "later", "2");
+    night(dir, "later", 2);
     let told = run(dir, "later", "a", "1", "1000");
     assert_eq!(told["matches"]["fails"], 0);
     let why = told["disabled_filters"][0].as_str().unwrap();
@@ -79,7 +79,7 @@ fn stays_off_until_told(dir: &Path, alert: &str) {
     good(dir, &["filter", "on", "fails", "--archive", "a"]);
     let (code, error) = super::bad(dir, &["filter", "on", "fails", "--archive", "a"]);
     assert!(code == 1 && error.contains("not switched off"), "{error}");
-    simulate(dir, "last", "3");
+    night(dir, "last", 3);
     let told = run(dir, "last", "a", "1", "1000");
     assert_eq!(told["matches"]["fails"], told["stored"]);
 }

@@ -8,9 +8,9 @@ use pitt::broker::Broker;
 use pitt::pipeline::Counters;
 use serde_json::Value;
 
-use super::asked::until;
 use super::live::{PATIENCE, file, packets, run, settings, stage};
 use super::port::{get, get_json};
+use super::until;
 
 fn filter(at: SocketAddr, name: &str) -> Value {
     get_json(at, &format!("/api/v1/filters/{name}"))

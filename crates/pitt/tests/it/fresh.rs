@@ -13,12 +13,12 @@ use pitt::source::{Outlet, SourceReport};
 use pitt_alert::Packet;
 use serde_json::Value;
 
-use super::asked::until;
 use super::live::{Stage, file, packets, settings, stage};
 use super::port::{get, get_json};
+use super::until;
 
 /// Runs packets from where the archive stands, of which only those before `committed` are committed when `between` is called; then all.
-fn half_committed(
+pub(crate) fn half_committed(
     settings: &Settings,
     packets: &[Packet],
     committed: usize,
@@ -35,7 +35,8 @@ fn half_committed(
         assert!(outlet.flush().is_continue());
         send(outlet, &packets[committed..]);
         until("all is matched", || {
-            (counters.stored.get() as usize == packets.len() - first).then_some(())
+            let come = counters.stored.get() + counters.duplicates.get();
+            (come as usize == packets.len() - first).then_some(())
         });
         between(&stage, false);
         assert!(outlet.flush().is_continue());
@@ -46,7 +47,7 @@ fn half_committed(
     ran.unwrap();
 }
 
-fn send(outlet: &mut dyn Outlet, packets: &[Packet]) {
+pub(crate) fn send(outlet: &mut dyn Outlet, packets: &[Packet]) {
     let sent = packets
         .iter()
         .try_for_each(|packet| outlet.packet(packet.clone()));

@@ -95,11 +95,11 @@ fn writing_takes_a_token_with_scope_write() {
     assert_eq!(status(&port, &format!("{WRITE}?token={writer}"), &[]), 401);
     assert_eq!(
         me(&port, &[&bearer(&writer)]),
-        serde_json::json!({"name": "anna", "scopes": ["read", "write"], "read": "open"})
+        serde_json::json!({"name": "anna", "scopes": ["read", "write"], "read": "open", "sky_images": true})
     );
     assert_eq!(
         me(&port, &[]),
-        serde_json::json!({"name": null, "scopes": ["read"], "read": "open"})
+        serde_json::json!({"name": null, "scopes": ["read"], "read": "open", "sky_images": true})
     );
 }
 
@@ -280,6 +280,42 @@ fn the_token_of_a_run_is_for_this_machine_and_this_run() {
     );
     assert!(![401, 403].contains(&status(&port, WRITE, &[&line])));
     assert_eq!(status(&other, WRITE, &[&line]), 401, "another run's");
+}
+
+#[test]
+fn survey_images_are_shown_in_a_frame_that_has_nothing_of_ours_or_not_at_all() {
+    for sky_images in [true, false] {
+        let folder = tempfile::tempdir().unwrap();
+        let settings = HttpSettings {
+            sky_images,
+            ..HttpSettings::default()
+        };
+        let port = open_as(folder.path(), settings);
+        assert_eq!(me(&port, &[])["sky_images"], sky_images);
+        let html = "accept: text/html";
+        let (status, viewer, document) = ask(port.address(), "GET /sky", &[html]);
+        if status == 404 {
+            eprintln!("skipped: built without pages");
+            return;
+        }
+        let has = |head: &str, text: &str| assert_eq!(head.contains(text), sky_images, "{head}");
+        has(&viewer, "sandbox allow-scripts");
+        has(&viewer, "x-frame-options: sameorigin");
+        has(&viewer, "https://aladin.cds.unistra.fr/");
+        let (_, page, _) = ask(port.address(), "GET /", &[html]);
+        has(&page, "frame-src 'self'");
+        assert!(
+            page.contains("x-frame-options: deny") && !page.contains("cds"),
+            "{page}"
+        );
+        let script = document.split("src=\"").nth(1).unwrap();
+        let script = format!("GET {}", script.split('"').next().unwrap());
+        let (status, file, _) = ask(port.address(), &script, &["origin: null"]);
+        assert_eq!(status, 200, "{script}");
+        has(&file, "access-control-allow-origin: *");
+        let (_, answer, _) = ask(port.address(), "GET /api/v1/me", &["origin: null"]);
+        assert!(!answer.contains("access-control-allow-origin"), "{answer}");
+    }
 }
 
 #[test]

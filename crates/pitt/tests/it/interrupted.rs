@@ -4,21 +4,13 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use super::{examples, good, json, lsst_visit, matches, pitt};
+use super::{examples, good, json, lsst_visit, matches, pitt, simulate};
 
 /// A night of both surveys with bad packets and duplicates, and an archive of it that nobody disturbed.
 fn night(dir: &Path) -> String {
-    let made = [
-        "--visits",
-        "5",
-        "--alerts-per-visit",
-        "150",
-        "--duplicates-per-million",
-        "10000",
-        "--bad-per-million",
-        "10000",
-    ];
-    good(dir, &[&["simulate", "--into", "night"], &made[..]].concat());
+    let faults = "--duplicates-per-million 10000 --bad-per-million 10000";
+    let shape = format!("--visits 5 --alerts-per-visit 150 {faults}");
+    simulate(dir, "night", &shape);
     good(
         dir,
         &[
@@ -171,7 +163,7 @@ fn the_demo_goes_on_where_it_was_stopped() {
 fn a_tarball_cut_in_a_member_is_read_on_when_it_is_whole() {
     let folder = tempfile::tempdir().unwrap();
     let dir = folder.path();
-    lsst_visit(dir, "2");
+    lsst_visit(dir, 2);
     let mut whole = tar::Builder::new(vec![]);
     whole.append_dir_all("night", dir.join("night")).unwrap();
     let whole = whole.into_inner().unwrap();
@@ -192,7 +184,7 @@ fn a_tarball_cut_in_a_member_is_read_on_when_it_is_whole() {
 fn a_lost_list_of_files_is_told_and_not_guessed() {
     let folder = tempfile::tempdir().unwrap();
     let dir = folder.path();
-    lsst_visit(dir, "3");
+    lsst_visit(dir, 3);
     good(dir, &["run", "--from", "night"]);
     std::fs::remove_dir_all(dir.join("pitt-data/sources")).unwrap();
     for _ in 0..2 {

@@ -2,35 +2,17 @@
 
 use std::path::Path;
 
-use super::{bad, examples, good, json, pitt, real_data};
+use serde_json::Value;
+
+use super::{bad, examples, good, json, pitt, real_data, simulate};
 
 #[test]
 fn a_simulated_night_comes_in_and_every_command_answers() {
     let folder = tempfile::tempdir().unwrap();
     let dir = folder.path();
-    let faults = [
-        "--bad-per-million",
-        "20000",
-        "--duplicates-per-million",
-        "20000",
-    ];
-    let made = json(
-        dir,
-        &[
-            &[
-                "simulate",
-                "--into",
-                "night",
-                "--visits",
-                "3",
-                "--alerts-per-visit",
-                "60",
-                "--json",
-            ],
-            &faults[..],
-        ]
-        .concat(),
-    );
+    let faults = "--bad-per-million 20000 --duplicates-per-million 20000";
+    let shape = format!("--visits 3 --alerts-per-visit 60 --json {faults}");
+    let made: Value = serde_json::from_str(&simulate(dir, "night", &shape)).unwrap();
     let run = json(
         dir,
         &["run", "--from", "night", "--filters", &examples(), "--json"],
@@ -152,19 +134,9 @@ fn looks_at_alerts(dir: &Path) {
 fn new_files_are_taken_by_the_next_run_and_by_a_following_one() {
     let folder = tempfile::tempdir().unwrap();
     let dir = folder.path();
-    let made = [
-        "--visits",
-        "1",
-        "--alerts-per-visit",
-        "10",
-        "--survey",
-        "lsst",
-        "--bad-per-million",
-        "0",
-        "--duplicates-per-million",
-        "0",
-    ];
-    good(dir, &[&["simulate", "--into", "new"], &made[..]].concat());
+    let sound = "--bad-per-million 0 --duplicates-per-million 0";
+    let shape = format!("--survey lsst --visits 1 --alerts-per-visit 10 {sound}");
+    simulate(dir, "new", &shape);
     std::fs::create_dir(dir.join("in")).unwrap();
     let mut names: Vec<_> = walk(&dir.join("new"));
     names.sort();

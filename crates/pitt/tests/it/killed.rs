@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::{good, json, pitt};
+use super::{good, json, pitt, simulate, until};
 
 const BOTH: [&str; 4] = ["--filters", "filters", "--archive", "rough"];
 
@@ -49,49 +49,25 @@ fn version(dir: &Path, turn: usize) -> String {
     told.split_whitespace().nth(2).unwrap().to_owned()
 }
 
-#[test]
-fn kills_between_swaps_leave_each_alert_one_version_and_its_verdict() {
-    let folder = tempfile::tempdir().unwrap();
-    let dir = folder.path();
+/// A night, one filter that nobody changes, and an archive of them that nobody disturbed.
+fn ground(dir: &Path) {
     std::fs::create_dir(dir.join("filters")).unwrap();
     std::fs::write(dir.join("filters/fixed.sql"), "alert_id % 7 < 3").unwrap();
-    let shape = [
-        "--survey",
-        "ztf",
-        "--visits",
-        "10",
-        "--alerts-per-visit",
-        "150",
-    ];
-    good(
-        dir,
-        &[
-            &[
-                "simulate",
-                "--into",
-                "night",
-                "--duplicates-per-million",
-                "10000",
-            ],
-            &shape[..],
-        ]
-        .concat(),
-    );
-    let calm = [
-        "run",
-        "--from",
-        "night",
-        "--filters",
-        "filters",
-        "--archive",
-        "calm",
-    ];
-    good(dir, &calm);
+    let shape = "--survey ztf --visits 10 --alerts-per-visit 150 --duplicates-per-million 10000";
+    simulate(dir, "night", shape);
+    let words = ["run", "--from", "night", "--filters", "filters"];
+    good(dir, &[&words[..], &["--archive", "calm"]].concat());
+}
 
+/// Swaps the filter eight times, kills the run after each at some moment, and lets the last one end; gives the turn of each version.
+fn disturbed(dir: &Path) -> BTreeMap<String, usize> {
     let seed = u64::from(std::process::id());
     let (mut versions, mut killed) = (BTreeMap::new(), 0);
     let mut run = start(dir);
-    std::thread::sleep(Duration::from_millis(300));
+    until("there is an archive", || {
+        let listed = pitt(dir).args(["ls", "--archive", "rough"]).output();
+        listed.unwrap().status.success().then_some(())
+    });
     for turn in 0..8 {
         versions.insert(version(dir, turn), turn);
         let random = (seed + turn as u64).wrapping_mul(6_364_136_223_846_793_005) >> 33;
@@ -106,6 +82,41 @@ fn kills_between_swaps_leave_each_alert_one_version_and_its_verdict() {
         "the last one goes to the end"
     );
     eprintln!("{killed} of 8 runs were killed on their way (seed {seed})");
+    versions
+}
+
+/// Alerts that the swapped filter took: each once, by the verdict of the version that took it.
+fn judged(dir: &Path, versions: &BTreeMap<String, usize>) -> BTreeSet<String> {
+    let mut judged = BTreeSet::new();
+    let all = matches(dir, "rough").into_iter();
+    for (_, version, alert) in all.filter(|(filter, ..)| filter != "fixed") {
+        let turn = versions.get(&version).expect("a version that was at work");
+        let every_third = alert.parse::<i64>().unwrap() % 3 == 0;
+        assert!(turn % 2 == 1 || every_third, "turn {turn} took {alert}");
+        assert!(judged.insert(alert), "no alert is taken by two versions");
+    }
+    judged
+}
+
+/// From the first alert on that a version judged: those that every version takes and none took.
+fn left_out(dir: &Path, judged: &BTreeSet<String>) -> Vec<String> {
+    let sql = "SELECT CAST(alert_id AS VARCHAR) AS id FROM packets WHERE outcome = 'stored' ORDER BY \"partition\", \"offset\", record";
+    let rows = super::rows(dir, "rough", sql);
+    let stored = rows
+        .iter()
+        .map(|row| row["id"].as_str().unwrap().to_owned());
+    stored
+        .skip_while(|id| !judged.contains(id))
+        .filter(|id| id.parse::<i64>().unwrap() % 3 == 0 && !judged.contains(id))
+        .collect()
+}
+
+#[test]
+fn kills_between_swaps_leave_each_alert_one_version_and_its_verdict() {
+    let folder = tempfile::tempdir().unwrap();
+    let dir = folder.path();
+    ground(dir);
+    let versions = disturbed(dir);
 
     let verified = json(dir, &["verify", "--archive", "rough", "--json"]);
     assert_eq!(verified["ok"], true, "{verified}");
@@ -118,36 +129,11 @@ fn kills_between_swaps_leave_each_alert_one_version_and_its_verdict() {
         fixed("calm"),
         "a filter that nobody changed"
     );
-    let mut judged = BTreeSet::new();
-    for (filter, version, alert) in matches(dir, "rough") {
-        if filter == "fixed" {
-            continue;
-        }
-        let turn: usize = *versions.get(&version).expect("a version that was at work");
-        let every_third = alert.parse::<i64>().unwrap() % 3 == 0;
-        assert!(turn % 2 == 1 || every_third, "turn {turn} took {alert}");
-        assert!(judged.insert(alert), "no alert is taken by two versions");
-    }
+    let judged = judged(dir, &versions);
     assert!(judged.len() > 100, "{} were taken", judged.len());
-    // From the first alert on that a version judged, none is left out: each version took a third of the ids, or all.
-    let sql = "SELECT CAST(alert_id AS VARCHAR) AS id FROM packets WHERE outcome = 'stored' ORDER BY \"partition\", \"offset\", record";
-    let rows = super::rows(dir, "rough", sql);
-    let stored = rows.iter().map(|row| row["id"].as_str().unwrap());
-    let left_out: Vec<&str> = stored
-        .skip_while(|id| !judged.contains(*id))
-        .filter(|id| id.parse::<i64>().unwrap() % 3 == 0 && !judged.contains(*id))
-        .collect();
+    let left_out = left_out(dir, &judged);
     assert_eq!(left_out, [""; 0], "of {} that were taken", judged.len());
-    let book = json(
-        dir,
-        &[
-            "filter",
-            "versions",
-            "swapped",
-            "--json",
-            "--archive",
-            "rough",
-        ],
-    );
+    let words = ["filter", "versions", "swapped", "--json"];
+    let book = json(dir, &[&words[..], &BOTH[2..]].concat());
     assert_eq!(book["versions"].as_array().unwrap().len(), 8);
 }

@@ -23,8 +23,7 @@ use pitt_archive::Archive;
 use pitt_query::Filter;
 use pitt_simulate::{SimSurvey, SimulationConfig, Simulator};
 
-/// Longest wait for anything here: only a test that fails takes so long.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) use super::port::PATIENCE;
 
 pub(crate) fn settings(folder: &Path) -> Settings {
     let archive = folder.join("archive").to_string_lossy().into_owned();

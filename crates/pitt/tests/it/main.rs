@@ -5,7 +5,6 @@
     reason = "a test says what it expects by unwrapping"
 )]
 
-mod asked;
 mod client;
 mod download;
 mod examples;
@@ -29,17 +28,22 @@ mod quarantine;
 mod readers;
 mod replays;
 mod restored;
+mod running;
 mod serve;
 mod settings;
 mod status;
 mod stream;
 mod tls;
+mod uncommitted;
 mod verdicts;
 mod webhooks;
 mod writing;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use std::time::{Duration, Instant};
+
+use port::PATIENCE;
 
 /// The binary in a folder of the test's own.
 fn pitt(folder: &Path) -> Command {
@@ -82,11 +86,39 @@ fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
+/// Simulates packets into a folder below `folder`; `shape` is further words of `pitt simulate`, as one types them. Gives what
+/// the command prints.
+fn simulate(folder: &Path, into: &str, shape: &str) -> String {
+    let mut words = vec!["simulate", "--into", into];
+    words.extend(shape.split_whitespace());
+    good(folder, &words)
+}
+
 /// Simulates one visit of LSST into `night`.
-fn lsst_visit(folder: &Path, alerts: &str) {
-    let one = ["--survey", "lsst", "--visits", "1"];
-    let made = ["simulate", "--into", "night", "--alerts-per-visit", alerts];
-    good(folder, &[&made[..], &one].concat());
+fn lsst_visit(folder: &Path, alerts: u32) {
+    let shape = format!("--survey lsst --visits 1 --alerts-per-visit {alerts}");
+    simulate(folder, "night", &shape);
+}
+
+/// The text of a new token of an archive.
+fn token(archive: &Path, name: &str, scope: &str) -> String {
+    let archive = archive.to_string_lossy();
+    let words = ["token", "create", name, "--scope", scope, "--json"];
+    let of = ["--archive", &archive];
+    let made = json(Path::new("."), &[&words[..], &of].concat());
+    made["token"].as_str().unwrap().to_owned()
+}
+
+/// Waits until something is so, and gives it.
+fn until<T>(what: &str, mut found: impl FnMut() -> Option<T>) -> T {
+    let begin = Instant::now();
+    loop {
+        if let Some(found) = found() {
+            return found;
+        }
+        assert!(begin.elapsed() < PATIENCE, "waited in vain until {what}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
 }
 
 /// The filters under `examples/filters`.

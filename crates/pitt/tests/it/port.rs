@@ -59,9 +59,10 @@ pub(crate) fn open_as(folder: &std::path::Path, settings: HttpSettings) -> Port 
     };
     let topics = BTreeMap::from([("all.alerts".to_owned(), Surveys::All)]);
     let telemetry = Arc::new(telemetry);
-    let usual = Config::load(None, |_| None, vec![]).unwrap().settings;
+    let mut whole = Config::load(None, |_| None, vec![]).unwrap().settings;
+    whole.http = settings.clone();
     let site = Site {
-        api: Api::new(telemetry.clone(), &usual).unwrap(),
+        api: Api::new(telemetry.clone(), &whole).unwrap(),
         telemetry,
         schemas: Arc::new(Catalogue::new(schemas, SchemaStore::new(), move || {
             topics.clone()
@@ -365,18 +366,7 @@ fn a_chosen_port_in_use_is_an_error_and_the_default_one_is_not() {
     let wanted = taken.local_addr().unwrap();
     let config = format!("[http]\nlisten = \"{wanted}\"\n");
     std::fs::write(folder.path().join("pitt.toml"), config).unwrap();
-    super::good(
-        folder.path(),
-        &[
-            "simulate",
-            "--into",
-            "night",
-            "--visits",
-            "1",
-            "--alerts-per-visit",
-            "2",
-        ],
-    );
+    super::simulate(folder.path(), "night", "--visits 1 --alerts-per-visit 2");
     let (code, error) = super::bad(folder.path(), &["run", "--from", "night"]);
     assert_eq!(code, 1, "{error}");
     let said = error.replace(&wanted.to_string(), "127.0.0.1:8080");

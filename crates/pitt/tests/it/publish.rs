@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use pitt_stream::{Server, StreamConfig};
 
-use super::{bad, good as run, json};
+use super::{bad, good as run, json, simulate};
 
 /// Records of a topic of two partitions.
 fn records(server: &Server, topic: &str) -> i64 {
@@ -36,18 +36,7 @@ fn matches_are_published_once_and_verified() {
         server.address()
     );
     std::fs::write(folder.join("pitt.toml"), settings).unwrap();
-    run(
-        folder,
-        &[
-            "simulate",
-            "--into",
-            "night",
-            "--visits",
-            "2",
-            "--alerts-per-visit",
-            "50",
-        ],
-    );
+    simulate(folder, "night", "--visits 2 --alerts-per-visit 50");
     run(folder, &["run", "--from", "night"]);
     // What is there already is not published again.
     run(folder, &["run", "--from", "night"]);

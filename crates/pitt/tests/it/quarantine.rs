@@ -6,17 +6,15 @@ use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use super::client::Running;
-use super::port::PATIENCE;
-use super::{bad, examples, good, json, lsst_visit};
+use super::running::Running;
+use super::{bad, examples, good, json, lsst_visit, simulate, token, until};
 
 /// Simulated messages of LSST; the first two claim a schema id that nobody knows.
 fn night_with_an_unknown_schema(dir: &Path) -> PathBuf {
-    lsst_visit(dir, "6");
+    lsst_visit(dir, 6);
     let of_night = |entry: fs::DirEntry| entry.path();
     let folder = fs::read_dir(dir.join("night"))
         .unwrap()
@@ -168,34 +166,25 @@ fn what_a_silent_registry_left_unread_is_read_when_it_answers() {
     assert_eq!(asked.load(Ordering::Relaxed), 1, "kept in the archive");
 }
 
-/// Waits until reading again is over, and gives what came of it.
-fn settled(broker: &Running) -> Value {
-    let begin = Instant::now();
-    loop {
+/// Asks for the quarantine to be read again, waits until that is over, and gives what came of it.
+fn retry(broker: &Running, of: &Value) -> Value {
+    let asked = broker.post("quarantine/retry", of);
+    assert_eq!(asked.status, 202, "{}", asked.json());
+    until("reading again is over", || {
         let state = broker.get("quarantine/retry").good();
-        if state["state"] != "running" {
-            return state;
-        }
-        assert!(begin.elapsed() < PATIENCE, "{state}");
-        std::thread::sleep(Duration::from_millis(50));
-    }
+        (state["state"] != "running").then_some(state)
+    })
 }
 
 /// Waits until the broker shows so many alerts.
 fn shows(broker: &Running, alerts: usize) {
-    let begin = Instant::now();
-    let sql = serde_json::json!({"query": "SELECT count(*) AS n FROM alerts"});
-    loop {
+    let sql = json!({"query": "SELECT count(*) AS n FROM alerts"});
+    until(&format!("{alerts} alerts are shown"), || {
         let answer = broker.post("sql", &sql);
-        if answer.status == 200
-            && answer.json()["rows"][0]["n"].to_string().trim_matches('"') == alerts.to_string()
-        {
-            return;
-        }
-        let told = String::from_utf8_lossy(&answer.body).into_owned();
-        assert!(begin.elapsed() < PATIENCE, "{told}");
-        std::thread::sleep(Duration::from_millis(50));
-    }
+        let shown = answer.status == 200
+            && answer.json()["rows"][0]["n"].to_string().trim_matches('"') == alerts.to_string();
+        shown.then_some(())
+    });
 }
 
 /// Puts the missing schema where the settings look for it.
@@ -203,10 +192,8 @@ fn bring_schema(dir: &Path, schema: &Path) {
     fs::copy(schema, dir.join("avsc/4200.avsc")).unwrap();
 }
 
-#[test]
-fn a_running_broker_reads_its_quarantine_again_when_asked() {
-    let folder = tempfile::tempdir().unwrap();
-    let dir = folder.path();
+/// A broker over messages of which two cannot be read yet, in a folder of its own; also the schema that they lack.
+fn broker_without_a_schema(dir: &Path) -> (Running, PathBuf) {
     let schema = night_with_an_unknown_schema(dir);
     fs::create_dir(dir.join("avsc")).unwrap();
     fs::write(dir.join("pitt.toml"), "schema_dir = \"avsc\"\n").unwrap();
@@ -214,115 +201,74 @@ fn a_running_broker_reads_its_quarantine_again_when_asked() {
     fs::write(dir.join("filters/all.sql"), "alert_id > 0").unwrap();
     let broker = Running::run(dir, "pitt-data", &["--from", "night", "--follow"]);
     shows(&broker, 4);
-    assert_eq!(broker.get("quarantine/retry").good()["state"], "never");
-    let begun = broker.post("quarantine/retry", &serde_json::json!({}));
-    assert_eq!(
-        (begun.status, begun.header("location")),
-        (202, Some("/api/v1/quarantine/retry"))
-    );
-    assert_eq!(begun.json()["state"], "running");
-    let early = settled(&broker);
-    assert_eq!(
-        (&early["state"], &early["stored"]),
-        (&serde_json::json!("done"), &serde_json::json!(0)),
-        "{early}"
-    );
-    assert_eq!(
-        early["still_unread"],
-        serde_json::json!({"unknown_schema": 2})
-    );
+    (broker, schema)
+}
+
+#[test]
+fn a_running_broker_reads_its_quarantine_again_when_asked() {
+    let folder = tempfile::tempdir().unwrap();
+    let dir = folder.path();
+    let (broker, schema) = broker_without_a_schema(dir);
+    let early = retry(&broker, &json!({}));
+    assert_eq!(figures(&early, ["state", "stored"]), json!(["done", 0]));
+    assert_eq!(early["still_unread"], json!({"unknown_schema": 2}));
 
     bring_schema(dir, &schema);
-    let other = broker.post(
-        "quarantine/retry",
-        &serde_json::json!({"reason": "bad_data"}),
-    );
-    assert_eq!(other.status, 202);
-    assert_eq!(settled(&broker)["read"], 0);
+    assert_eq!(retry(&broker, &json!({"reason": "bad_data"}))["read"], 0);
+    let done = retry(&broker, &json!({"reason": "unknown_schema"}));
     assert_eq!(
-        broker
-            .post(
-                "quarantine/retry",
-                &serde_json::json!({"reason": "unknown_schema"})
-            )
-            .status,
-        202
-    );
-    let done = settled(&broker);
-    assert_eq!(
-        (&done["read"], &done["stored"], &done["matches"]),
-        (
-            &serde_json::json!(2),
-            &serde_json::json!(2),
-            &serde_json::json!(2)
-        ),
-        "{done}"
+        figures(&done, ["read", "stored", "matches"]),
+        json!([2, 2, 2])
     );
     assert_eq!(
-        (&done["by"], &done["reason"]),
-        (
-            &serde_json::json!("anna"),
-            &serde_json::json!("unknown_schema")
-        )
+        figures(&done, ["by", "reason"]),
+        json!(["anna", "unknown_schema"])
     );
     // The broker learns of it like of any other writer's commits, and goes on.
     shows(&broker, 6);
     let ledger = broker.get("ledger").good();
     assert_eq!(ledger["balances"], true, "{ledger}");
-    let wrong = broker
-        .post(
-            "quarantine/retry",
-            &serde_json::json!({"reason": "unknown_shema"}),
-        )
-        .json();
-    assert_eq!(
-        (&wrong["code"], &wrong["where"]),
-        (
-            &serde_json::json!("bad_parameter"),
-            &serde_json::json!("reason")
-        )
-    );
-    assert!(
-        wrong["detail"].as_str().unwrap().contains("unknown_schema"),
-        "{wrong}"
-    );
-    assert_eq!(
-        broker
-            .post("quarantine/retry", &serde_json::json!({}))
-            .status,
-        202
-    );
-    let again = settled(&broker);
-    assert_eq!(
-        (&again["stored"], &again["read_before"]),
-        (&serde_json::json!(0), &serde_json::json!(2)),
-        "{again}"
-    );
+    let again = retry(&broker, &json!({}));
+    assert_eq!(figures(&again, ["stored", "read_before"]), json!([0, 2]));
     ztf_visit(dir);
     shows(&broker, 9);
-    drop(broker);
+    broker.kill();
     good(dir, &["run", "--from", "night"]);
     assert_eq!(json(dir, &["verify", "--json"])["ok"], true);
     let matched = super::matches(dir, "pitt-data");
     assert_eq!(matched.lines().count(), 1 + 9, "{matched}");
 }
 
+#[test]
+fn asking_a_broker_to_read_again_says_where_to_look_and_what_was_wrong() {
+    let folder = tempfile::tempdir().unwrap();
+    let (broker, _) = broker_without_a_schema(folder.path());
+    assert_eq!(broker.get("quarantine/retry").good()["state"], "never");
+    let begun = broker.post("quarantine/retry", &json!({}));
+    assert_eq!(
+        (begun.status, begun.header("location")),
+        (202, Some("/api/v1/quarantine/retry"))
+    );
+    assert_eq!(begun.json()["state"], "running");
+    let wrong = broker.post("quarantine/retry", &json!({"reason": "unknown_shema"}));
+    let wrong = wrong.json();
+    assert_eq!(
+        figures(&wrong, ["code", "where"]),
+        json!(["bad_parameter", "reason"])
+    );
+    let detail = wrong["detail"].as_str().unwrap();
+    assert!(detail.contains("unknown_schema"), "{detail}");
+}
+
+/// Some values of an answer, in this order.
+fn figures<const N: usize>(of: &Value, keys: [&str; N]) -> Value {
+    keys.iter().map(|key| of[key].clone()).collect()
+}
+
 /// Three more alerts for a run that follows.
 fn ztf_visit(dir: &Path) {
-    let made = [
-        "simulate",
-        "--into",
-        "night/more",
-        "--alerts-per-visit",
-        "3",
-        "--survey",
-        "ztf",
-        "--visits",
-        "1",
-        "--bad-per-million",
-        "0",
-    ];
-    good(dir, &made);
+    let shape = "--survey ztf --visits 1 --alerts-per-visit 3 --bad-per-million 0";
+    simulate(dir, "night/more", shape);
 }
 
 #[test]
@@ -336,33 +282,13 @@ fn an_archive_that_is_served_is_written_only_by_who_may() {
     fs::write(dir.join("pitt.toml"), "schema_dir = \"avsc\"\n").unwrap();
     let mut server = Running::serve(dir, &[]);
     let session = server.token.take();
-    assert_eq!(
-        server
-            .post("quarantine/retry", &serde_json::json!({}))
-            .status,
-        401
-    );
-    let reader = json(dir, &["token", "create", "ben", "--json"]);
-    server.token = reader["token"].as_str().map(str::to_owned);
-    assert_eq!(
-        server
-            .post("quarantine/retry", &serde_json::json!({}))
-            .status,
-        403
-    );
+    let status = |server: &Running| server.post("quarantine/retry", &json!({})).status;
+    assert_eq!(status(&server), 401);
+    server.token = Some(token(&dir.join("pitt-data"), "ben", "read"));
+    assert_eq!(status(&server), 403);
     server.token = session;
-    assert_eq!(
-        server
-            .post("quarantine/retry", &serde_json::json!({}))
-            .status,
-        202
-    );
-    let done = settled(&server);
-    assert_eq!(
-        (&done["state"], &done["stored"]),
-        (&serde_json::json!("done"), &serde_json::json!(2)),
-        "{done}"
-    );
+    let done = retry(&server, &json!({}));
+    assert_eq!(figures(&done, ["state", "stored"]), json!(["done", 2]));
     shows(&server, 6);
     assert_eq!(json(dir, &["verify", "--json"])["ok"], true);
 }

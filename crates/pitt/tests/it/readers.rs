@@ -3,7 +3,6 @@
 use std::collections::BTreeSet;
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -12,9 +11,9 @@ use pitt::pipeline::Counters;
 use rustix::net::sockopt::set_socket_recv_buffer_size;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-use super::asked::{Serving, until};
 use super::live::{PATIENCE, events, file, packets, run, settings, stage};
-use super::pitt;
+use super::running::Running;
+use super::{simulate, until};
 
 /// A connection that has asked for all matches from the beginning, and reads nothing yet.
 fn reader(at: SocketAddr) -> TcpStream {
@@ -158,26 +157,16 @@ fn first_ids(mut stream: TcpStream, number: usize) -> Vec<u64> {
     }
 }
 
-/// Simulated packets of a survey in a folder.
-fn simulated(folder: &Path, into: &str, seed: &str) {
-    let made = pitt(folder)
-        .args([
-            "simulate", "--into", into, "--survey", "ztf", "--visits", "2",
-        ])
-        .args(["--alerts-per-visit", "40", "--seed", seed])
-        .output()
-        .unwrap();
-    assert!(made.status.success(), "{}", super::text(&made.stderr));
-}
-
 #[test]
 fn the_matches_of_two_brokers_are_one_feed_that_goes_on_from_either() {
     let folder = tempfile::tempdir().unwrap();
     let dir = folder.path();
     std::fs::create_dir(dir.join("filters")).unwrap();
     std::fs::write(dir.join("filters/all.sql"), "alert_id > 0").unwrap();
-    simulated(dir, "one", "1");
-    simulated(dir, "two", "2");
+    for (night, seed) in [("one", 1), ("two", 2)] {
+        let shape = format!("--survey ztf --visits 2 --alerts-per-visit 40 --seed {seed}");
+        simulate(dir, night, &shape);
+    }
     let start = |from: &str| {
         let words = [
             "run",
@@ -189,7 +178,7 @@ fn the_matches_of_two_brokers_are_one_feed_that_goes_on_from_either() {
             "--filters",
             "filters",
         ];
-        Serving::start(dir, &words)
+        Running::start(dir, &words)
     };
     let (first, second) = (start("one"), start("two"));
     let sql = "SELECT lane, seq FROM matches ORDER BY lane, seq";

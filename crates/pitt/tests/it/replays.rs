@@ -8,22 +8,15 @@ use pitt_alert::{Decoder, Packet, SchemaStore, Selection};
 use pitt_archive::{Archive, ArchiveOptions, Replayed};
 use serde_json::{Value, json};
 
-use super::client::{Answer, Running};
-use super::{examples, good, json as told};
+use super::client::Answer;
+use super::running::Running;
+use super::{examples, good, json as told, simulate, token, until};
 
 /// An archive of a night of both surveys, with duplicates and bad packets.
 fn night(dir: &Path) {
-    let made = [
-        "--visits",
-        "4",
-        "--alerts-per-visit",
-        "60",
-        "--bad-per-million",
-        "20000",
-        "--duplicates-per-million",
-        "20000",
-    ];
-    good(dir, &[&["simulate", "--into", "night"], &made[..]].concat());
+    let faults = "--bad-per-million 20000 --duplicates-per-million 20000";
+    let shape = format!("--visits 4 --alerts-per-visit 60 {faults}");
+    simulate(dir, "night", &shape);
     good(dir, &["run", "--from", "night", "--filters", &examples()]);
 }
 
@@ -278,8 +271,7 @@ fn a_replay_goes_on_after_a_restart_and_new_alerts_do_not_change_it() {
     let before = whole(&server);
     drop(server);
 
-    let more = ["--visits", "2", "--alerts-per-visit", "60", "--seed", "7"];
-    good(dir, &[&["simulate", "--into", "more"], &more[..]].concat());
+    simulate(dir, "more", "--visits 2 --alerts-per-visit 60 --seed 7");
     good(dir, &["run", "--from", "more", "--filters", &examples()]);
     let server = Running::serve(dir, &[]);
     let state = server.get(&format!("replays/{}", id(&replay))).good();
@@ -309,181 +301,133 @@ fn a_replay_goes_on_after_a_restart_and_new_alerts_do_not_change_it() {
     good(dir, &["verify"]);
 }
 
+/// Status and code of a problem.
+fn codes(answer: Answer) -> (u16, String) {
+    let code = answer.json()["code"].as_str().unwrap().to_owned();
+    (answer.status, code)
+}
+
 #[test]
-fn what_cannot_be_is_said_and_what_is_anothers_is_left_alone() {
+fn what_cannot_be_replayed_is_said() {
+    let folder = tempfile::tempdir().unwrap();
+    let dir = folder.path();
+    night(dir);
+    let server = Running::serve(dir, &[]);
+    let no_id = "SELECT survey, band AS alert_id FROM alerts";
+    let cases = [
+        (json!({"chunk": 0}), "400 bad_parameter chunk"),
+        (json!({"chunk": 10001}), "400 bad_parameter chunk"),
+        (json!({"format": "csv"}), "400 bad_parameter format"),
+        (json!({"nite": 1}), "400 unknown_parameter nite"),
+        (json!({"filter": "no such"}), "404 unknown_filter filter"),
+        (json!({"survey": "sdss"}), "404 unknown_survey survey"),
+        (
+            json!({"filter": "a", "sql": "SELECT 1"}),
+            "400 bad_parameter sql",
+        ),
+        (
+            json!({"sql": "SELECT 1 AS alert_id"}),
+            "400 bad_parameter sql",
+        ),
+        (json!({ "sql": no_id }), "400 bad_parameter sql"),
+        (json!({"sql": "SELEC"}), "400 bad_sql sql"),
+        (json!({"sql": "DROP TABLE alerts"}), "403 read_only "),
+    ];
+    for (body, expected) in cases {
+        let answer = server.post("replays", &body);
+        let problem = answer.json();
+        let text = |key: &str| problem[key].as_str().unwrap_or_default().to_owned();
+        let told = format!("{} {} {}", answer.status, text("code"), text("where"));
+        assert_eq!(told, expected, "{body}");
+    }
+    for _ in 0..10 {
+        make(&server, &json!({"night": 1}));
+    }
+    let eleventh = server.post("replays", &json!({"night": 1}));
+    assert_eq!(codes(eleventh).1, "too_many_replays");
+}
+
+#[test]
+fn what_a_replay_does_not_have_is_said() {
+    let folder = tempfile::tempdir().unwrap();
+    let dir = folder.path();
+    night(dir);
+    let server = Running::serve(dir, &[]);
+    let path = format!("replays/{}", id(&make(&server, &json!({"chunk": 100}))));
+    let get = |path: &str| codes(server.get(path));
+    let post = |path: &str, body: Value| codes(server.post(path, &body));
+    let unknown = (404, "unknown_replay".to_owned());
+    assert_eq!(get("replays/0000"), unknown);
+    assert_eq!(get("replays/..%2F..%2Ftokens.json"), unknown);
+    assert_eq!(post("replays/0000/ack", json!({"chunk": 0})), unknown);
+    let no_chunk = (404, "unknown_chunk".to_owned());
+    assert_eq!(get(&format!("{path}/chunks/99")), no_chunk);
+    let acknowledge = format!("{path}/ack");
+    assert_eq!(post(&acknowledge, json!({"chunk": 99})), no_chunk);
+    assert_eq!(post(&acknowledge, json!({})).1, "missing_parameter");
+    assert_eq!(get(&format!("{path}/chunks/one")).0, 400);
+}
+
+#[test]
+fn a_replay_of_anothers_is_read_by_who_knows_its_id_and_changed_by_nobody_else() {
     let folder = tempfile::tempdir().unwrap();
     let dir = folder.path();
     night(dir);
     let mut server = Running::serve(dir, &[]);
-    let refused = |server: &Running, body: Value| {
-        let answer = server.post("replays", &body);
-        let problem = answer.json();
-        (
-            answer.status,
-            problem["code"].as_str().unwrap().to_owned(),
-            problem["where"].clone(),
-        )
-    };
-    let cases = [
-        (json!({"chunk": 0}), 400, "bad_parameter", json!("chunk")),
-        (
-            json!({"chunk": 10001}),
-            400,
-            "bad_parameter",
-            json!("chunk"),
-        ),
-        (
-            json!({"format": "csv"}),
-            400,
-            "bad_parameter",
-            json!("format"),
-        ),
-        (json!({"nite": 1}), 400, "unknown_parameter", json!("nite")),
-        (
-            json!({"filter": "no such"}),
-            404,
-            "unknown_filter",
-            json!("filter"),
-        ),
-        (
-            json!({"survey": "sdss"}),
-            404,
-            "unknown_survey",
-            json!("survey"),
-        ),
-        (
-            json!({"filter": "a", "sql": "SELECT 1"}),
-            400,
-            "bad_parameter",
-            json!("sql"),
-        ),
-        (
-            json!({"sql": "SELECT 1 AS alert_id"}),
-            400,
-            "bad_parameter",
-            json!("sql"),
-        ),
-        (
-            json!({"sql": "SELECT survey, band AS alert_id FROM alerts"}),
-            400,
-            "bad_parameter",
-            json!("sql"),
-        ),
-        (json!({"sql": "SELEC"}), 400, "bad_sql", json!("sql")),
-        (
-            json!({"sql": "DROP TABLE alerts"}),
-            403,
-            "read_only",
-            Value::Null,
-        ),
-    ];
-    for (body, status, code, place) in cases {
-        let told = refused(&server, body.clone());
-        assert_eq!(told, (status, code.to_owned(), place), "{body}");
-    }
     let replay = make(&server, &json!({"chunk": 100}));
     let path = format!("replays/{}", id(&replay));
-    let codes = |answer: Answer| {
-        (
-            answer.status,
-            answer.json()["code"].as_str().unwrap().to_owned(),
-        )
-    };
-    let unknown = (404, "unknown_replay".to_owned());
-    assert_eq!(codes(server.get("replays/0000")), unknown);
-    assert_eq!(codes(server.get("replays/..%2F..%2Ftokens.json")), unknown);
-    assert_eq!(
-        codes(server.post("replays/0000/ack", &json!({"chunk": 0}))),
-        unknown
-    );
-    let no_chunk = (404, "unknown_chunk".to_owned());
-    assert_eq!(codes(server.get(&format!("{path}/chunks/99"))), no_chunk);
-    assert_eq!(
-        codes(server.post(&format!("{path}/ack"), &json!({"chunk": 99}))),
-        no_chunk
-    );
-    assert_eq!(codes(server.get(&format!("{path}/chunks/one"))).0, 400);
-    assert_eq!(
-        codes(server.post(&format!("{path}/ack"), &json!({}))).1,
-        "missing_parameter"
-    );
-    for _ in 1..10 {
-        make(&server, &json!({"night": 1}));
-    }
-    assert_eq!(refused(&server, json!({"night": 1})).1, "too_many_replays");
+    let acknowledge = format!("{path}/ack");
+    let chunk = json!({"chunk": 0});
 
     let session = server.token.take();
     for (method, path) in [
         ("POST", "replays"),
-        ("DELETE", &*path),
-        ("POST", &*format!("{path}/ack")),
+        ("DELETE", &path),
+        ("POST", &acknowledge),
     ] {
-        let nobody = server.ask(method, path, Some(&json!({"chunk": 0})));
-        assert_eq!(
-            codes(nobody),
-            (401, "needs_token".to_owned()),
-            "{method} {path}"
-        );
+        let nobody = codes(server.ask(method, path, &chunk));
+        assert_eq!(nobody, (401, "needs_token".to_owned()), "{method} {path}");
     }
     assert_eq!(server.get("replays").good(), json!({"replays": []}));
-    let reader = told(dir, &["token", "create", "ben", "--json"]);
-    server.token = reader["token"].as_str().map(str::to_owned);
+
+    server.token = Some(token(&dir.join("pitt-data"), "ben", "read"));
     let own = make(&server, &json!({"night": 1}));
     assert_eq!(own["owner"], "ben");
-    assert_eq!(
-        server.get(&path).good()["id"],
-        replay["id"],
-        "who knows the id may read"
-    );
+    assert_eq!(server.get(&path).good()["id"], replay["id"]);
     let forbidden = (403, "forbidden".to_owned());
-    assert_eq!(
-        codes(server.post(&format!("{path}/ack"), &json!({"chunk": 0}))),
-        forbidden
-    );
-    assert_eq!(codes(server.ask("DELETE", &path, None)), forbidden);
-    assert_eq!(
-        server.get("replays").good()["replays"]
-            .as_array()
-            .unwrap()
-            .len(),
-        1
-    );
+    assert_eq!(codes(server.post(&acknowledge, &chunk)), forbidden);
+    let removed = server.ask("DELETE", &path, &Value::Null);
+    assert_eq!(codes(removed), forbidden);
+    let listed = server.get("replays").good();
+    assert_eq!(listed["replays"].as_array().unwrap().len(), 1);
+
     server.token = session;
-    assert_eq!(server.ask("DELETE", &path, None).status, 204);
-    assert_eq!(codes(server.get(&path)), unknown);
+    let removed = server.ask("DELETE", &path, &Value::Null);
+    assert_eq!(removed.status, 204);
+    assert_eq!(codes(server.get(&path)).1, "unknown_replay");
 }
 
 #[test]
 fn a_broker_that_runs_replays_what_it_has_committed() {
     let folder = tempfile::tempdir().unwrap();
     let dir = folder.path();
-    let made = [
-        "--visits",
-        "2",
-        "--alerts-per-visit",
-        "40",
-        "--bad-per-million",
-        "0",
-    ];
-    good(dir, &[&["simulate", "--into", "night"], &made[..]].concat());
+    simulate(
+        dir,
+        "night",
+        "--visits 2 --alerts-per-visit 40 --bad-per-million 0",
+    );
     let broker = Running::run(dir, "live", &["--from", "night", "--follow"]);
-    let begin = std::time::Instant::now();
     let total = 2 * 2 * 40_u64;
     // What it has committed when asked, and in the end all of it.
-    let replay = loop {
+    let replay = until("all is committed", || {
         let replay = make(&broker, &json!({"chunk": 33}));
         if replay["alerts"] == total {
-            break replay;
+            return Some(replay);
         }
-        assert!(begin.elapsed() < super::port::PATIENCE, "{replay}");
-        assert_eq!(
-            broker
-                .ask("DELETE", &format!("replays/{}", id(&replay)), None)
-                .status,
-            204
-        );
-        std::thread::sleep(std::time::Duration::from_millis(50));
-    };
+        let path = format!("replays/{}", id(&replay));
+        assert_eq!(broker.ask("DELETE", &path, &Value::Null).status, 204);
+        None
+    });
     let lines: usize = all(&broker, &replay)
         .iter()
         .map(|chunk| chunk.iter().filter(|b| **b == b'\n').count())

@@ -6,7 +6,7 @@ use std::process::Command;
 
 use pitt_stream::{Server, StreamConfig};
 
-use super::{good, json, pitt, text};
+use super::{good, json, pitt, simulate, text};
 
 fn server(folder: &Path) -> Server {
     let mut config = StreamConfig::new(folder.join("stream"));
@@ -26,22 +26,14 @@ fn ground(folder: &Path) {
     std::fs::create_dir(folder.join("filters")).unwrap();
     std::fs::write(folder.join("filters/bright.sql"), "psf_flux > 2000").unwrap();
     let nights = [
-        ("one", "1", "1"),
-        ("two", "1", "2"),
-        ("three", "1", "3"),
-        ("four", "3", "4"),
+        ("one", 1, 1),
+        ("two", 1, 2),
+        ("three", 1, 3),
+        ("four", 3, 4),
     ];
     for (night, visits, seed) in nights {
-        let words = ["simulate", "--survey", "ztf", "--into", night];
-        let size = [
-            "--visits",
-            visits,
-            "--alerts-per-visit",
-            "60",
-            "--seed",
-            seed,
-        ];
-        good(folder, &[&words[..], &size].concat());
+        let shape = format!("--survey ztf --visits {visits} --alerts-per-visit 60 --seed {seed}");
+        simulate(folder, night, &shape);
     }
 }
 

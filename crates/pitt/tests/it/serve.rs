@@ -2,9 +2,9 @@
 
 use serde_json::Value;
 
-use super::asked::{Serving, until};
 use super::port::{get, get_json};
-use super::{good, pitt};
+use super::running::Running;
+use super::{good, pitt, simulate, until};
 
 #[test]
 fn serve_tells_what_a_broker_tells_as_it_commits() {
@@ -12,25 +12,12 @@ fn serve_tells_what_a_broker_tells_as_it_commits() {
     let dir = folder.path();
     std::fs::create_dir(dir.join("filters")).unwrap();
     std::fs::write(dir.join("filters/all.sql"), "alert_id > 0").unwrap();
-    let simulate = |into: &str, seed: &str| {
-        let shape = [
-            "--survey",
-            "ztf",
-            "--visits",
-            "2",
-            "--alerts-per-visit",
-            "30",
-        ];
-        good(
-            dir,
-            &[&["simulate", "--into", into, "--seed", seed], &shape[..]].concat(),
-        );
-    };
-    simulate("night", "1");
+    let shape = "--survey ztf --visits 2 --alerts-per-visit 30 --seed";
+    simulate(dir, "night", &format!("{shape} 1"));
     let words = ["--archive", "archive", "--filters", "filters"];
     let run = [&["run", "--from", "night", "--follow"], &words[..]].concat();
-    let broker = Serving::start(dir, &run);
-    let matches = |of: &Serving| {
+    let broker = Running::start(dir, &run);
+    let matches = |of: &Running| {
         let all = get_json(of.address, "/api/v1/filters/all");
         all["matches"].as_u64().unwrap()
     };
@@ -41,11 +28,11 @@ fn serve_tells_what_a_broker_tells_as_it_commits() {
         let nights = get_json(broker.address, "/api/v1/nights");
         (nights["nights"][0]["stored"] == 60).then_some(())
     });
-    let serve = Serving::start(dir, &["serve", "--archive", "archive"]);
+    let serve = Running::start(dir, &["serve", "--archive", "archive"]);
     assert_eq!(matches_of_log(&serve), 60);
 
     // More comes while it serves.
-    simulate("later", "2");
+    simulate(dir, "later", &format!("{shape} 2"));
     for entry in std::fs::read_dir(dir.join("later")).unwrap().flatten() {
         let name = format!("later-{}", entry.file_name().to_string_lossy());
         std::fs::rename(entry.path(), dir.join("night").join(name)).unwrap();
@@ -74,7 +61,7 @@ fn serve_tells_what_a_broker_tells_as_it_commits() {
         cone,
     ];
     for path in paths {
-        let told = |of: &Serving| get_json(of.address, &path);
+        let told = |of: &Running| get_json(of.address, &path);
         assert_eq!(told(&serve), told(&broker), "{path}");
     }
     let packet = format!("/api/v1/alerts/{alert}/packet");
@@ -84,7 +71,7 @@ fn serve_tells_what_a_broker_tells_as_it_commits() {
 }
 
 /// Matches of the one filter by the ledger.
-fn matches_of_log(of: &Serving) -> u64 {
+fn matches_of_log(of: &Running) -> u64 {
     let ledger: Value = get_json(of.address, "/api/v1/ledger");
     ledger["matched"][0]["n"].as_u64().unwrap()
 }
@@ -94,32 +81,19 @@ fn serve_counts_the_filters_of_an_archive_that_nobody_writes() {
     let folder = tempfile::tempdir().unwrap();
     let dir = folder.path();
     std::fs::write(dir.join("third.sql"), "alert_id % 3 = 0").unwrap();
-    let shape = [
-        "--survey",
-        "ztf",
-        "--visits",
-        "1",
-        "--alerts-per-visit",
-        "40",
-    ];
-    good(
-        dir,
-        &[&["simulate", "--into", "night"], &shape[..]].concat(),
-    );
+    let shape = "--survey ztf --visits 1 --alerts-per-visit 40";
+    simulate(dir, "night", shape);
     good(dir, &["run", "--from", "night", "--archive", "archive"]);
     let added = pitt(dir)
         .args(["filter", "add", "third.sql", "--archive", "archive"])
         .env("USER", "ann")
         .output();
     assert!(added.unwrap().status.success());
-    good(
-        dir,
-        &[&["simulate", "--into", "more", "--seed", "7"], &shape[..]].concat(),
-    );
+    simulate(dir, "more", &format!("{shape} --seed 7"));
     good(dir, &["run", "--from", "more", "--archive", "archive"]);
     let sql = "SELECT count(*) AS n, max(matched_us) AS last FROM matches WHERE filter = 'third'";
     let counted = &super::rows(dir, "archive", sql)[0];
-    let serve = Serving::start(dir, &["serve", "--archive", "archive"]);
+    let serve = Running::start(dir, &["serve", "--archive", "archive"]);
     let third = get_json(serve.address, "/api/v1/filters/third");
     assert!(third["matches"].as_u64().unwrap() > 0, "{third}");
     assert_eq!(third["matches"], counted["n"]);

@@ -3,51 +3,30 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
 use super::port::get;
-use super::{examples, good, json, pitt, text};
+use super::running::Running;
+use super::{examples, good, json, pitt, simulate, text};
 
 /// Longest wait for anything here: only a test that fails takes so long.
 const PATIENCE: Duration = Duration::from_secs(120);
 
 /// A night of both surveys with bad packets and duplicates, in `night`.
 fn night(dir: &Path) {
-    let made = [
-        "--visits",
-        "2",
-        "--alerts-per-visit",
-        "100",
-        "--duplicates-per-million",
-        "30000",
-        "--bad-per-million",
-        "30000",
-    ];
-    good(dir, &[&["simulate", "--into", "night"], &made[..]].concat());
+    let faults = "--duplicates-per-million 30000 --bad-per-million 30000";
+    let shape = format!("--visits 2 --alerts-per-visit 100 {faults}");
+    simulate(dir, "night", &shape);
 }
 
-/// A run that stays, on a free port.
-fn follow(dir: &Path) -> Child {
-    pitt(dir)
-        .args([
-            "run",
-            "--from",
-            "night",
-            "--follow",
-            "--filters",
-            &examples(),
-        ])
-        .envs([
-            ("PITT_HTTP_LISTEN", "127.0.0.1:0"),
-            ("PITT_COMMIT_EVERY_S", "0.5"),
-        ])
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap()
+/// A run that stays.
+fn follow(dir: &Path) -> Running {
+    let filters = examples();
+    let words = ["run", "--from", "night", "--follow", "--filters", &filters];
+    Running::start(dir, &words)
 }
 
 fn status(dir: &Path) -> (i32, Value) {
@@ -67,14 +46,6 @@ fn when(dir: &Path, what: &str, mut holds: impl FnMut(&Value) -> bool) -> Value 
         assert!(begin.elapsed() < PATIENCE, "never {what}: {shown:#}");
         std::thread::sleep(Duration::from_millis(100));
     }
-}
-
-fn interrupt(run: Child) -> std::process::Output {
-    let told = Command::new("kill")
-        .args(["-INT", &run.id().to_string()])
-        .status();
-    assert!(told.unwrap().success());
-    run.wait_with_output().unwrap()
 }
 
 /// Sum of a metric by the text of a label.
@@ -97,9 +68,51 @@ fn metric(page: &str, name: &str, label: &str) -> BTreeMap<String, u64> {
     found
 }
 
-fn address_of(shown: &Value) -> SocketAddr {
-    let url = shown["runs"][0]["url"].as_str().unwrap();
-    url.strip_prefix("http://").unwrap().parse().unwrap()
+/// Waits until all of the night is in: a second passes without more, and what came is committed.
+fn all_received(dir: &Path) {
+    let mut before = 0;
+    when(dir, "all received and committed", |shown| {
+        let received = shown["runs"][0]["counts"]["received"].as_u64().unwrap_or(0);
+        let still = received > 300 && received == before;
+        before = received;
+        std::thread::sleep(Duration::from_millis(1200));
+        still
+    });
+}
+
+/// What `pitt verify` counted: alerts stored, duplicates, quarantined records by reason, and matches by filter.
+struct Ledger {
+    stored: u64,
+    duplicates: u64,
+    reasons: BTreeMap<String, u64>,
+    matched: BTreeMap<String, u64>,
+}
+
+impl Ledger {
+    fn of(verified: &Value) -> Self {
+        let lines = verified["ledger"].as_array().unwrap();
+        let sum = |what: &str| lines.iter().map(|line| line[what].as_u64().unwrap()).sum();
+        let mut reasons: BTreeMap<String, u64> = BTreeMap::new();
+        let quarantined = lines.iter().map(|line| &line["quarantined"]);
+        for (reason, count) in quarantined.flat_map(|reasons| reasons.as_object().unwrap()) {
+            *reasons.entry(reason.clone()).or_default() += count.as_u64().unwrap();
+        }
+        let matched = |line: &Value| {
+            let filter = line["filter"].as_str().unwrap().to_owned();
+            (filter, line["matches"].as_u64().unwrap())
+        };
+        Self {
+            stored: sum("stored"),
+            duplicates: sum("duplicates"),
+            reasons,
+            matched: verified["matched"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .map(matched)
+                .collect(),
+        }
+    }
 }
 
 #[test]
@@ -108,18 +121,8 @@ fn metrics_status_and_ledger_say_the_same() {
     let dir = folder.path();
     night(dir);
     let run = follow(dir);
-    let files = std::fs::read_dir(dir.join("night")).unwrap().count();
-    assert!(files > 0);
-    // All has come when a second passes without more, and is committed.
-    let mut before = 0;
-    let shown = when(dir, "all received and committed", |shown| {
-        let received = shown["runs"][0]["counts"]["received"].as_u64().unwrap_or(0);
-        let still = received > 300 && received == before;
-        before = received;
-        std::thread::sleep(Duration::from_millis(1200));
-        still
-    });
-    let at = address_of(&shown);
+    all_received(dir);
+    let at = run.address;
     let (code, page) = get(at, "/metrics");
     assert_eq!(code, 200);
     python_reads(&page);
@@ -127,55 +130,19 @@ fn metrics_status_and_ledger_say_the_same() {
     assert!(health.contains("\"status\":\"ok\""), "{health}");
     let live: Value = serde_json::from_str(&get(at, "/status.json").1).unwrap();
     python_asks_the_registry(at);
-    let output = interrupt(run);
-    assert!(output.status.success(), "{}", text(&output.stderr));
-    let said = text(&output.stderr);
+    let said = run.end();
     assert!(said.contains(&format!("http://{at}")), "{said}");
 
     let verified = json(dir, &["verify", "--json"]);
     assert_eq!(verified["ok"], true, "{verified}");
-    let mut ledger: BTreeMap<&str, u64> = BTreeMap::new();
-    let mut reasons: BTreeMap<String, u64> = BTreeMap::new();
-    for line in verified["ledger"].as_array().unwrap() {
-        for what in ["stored", "duplicates"] {
-            *ledger.entry(what).or_default() += line[what].as_u64().unwrap();
-        }
-        for (reason, count) in line["quarantined"].as_object().unwrap() {
-            *reasons.entry(reason.clone()).or_default() += count.as_u64().unwrap();
-        }
-    }
+    let ledger = Ledger::of(&verified);
     assert!(
-        ledger["duplicates"] > 0 && !reasons.is_empty(),
+        ledger.duplicates > 0 && !ledger.reasons.is_empty(),
         "{verified}"
     );
-    let only = |name: &str| metric(&page, name, "none")[""];
-    assert_eq!(only("pitt_stored_total"), ledger["stored"]);
-    assert_eq!(only("pitt_duplicates_total"), ledger["duplicates"]);
-    assert_eq!(metric(&page, "pitt_quarantined_total", "reason"), reasons);
-    let matched: BTreeMap<String, u64> = verified["matched"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|line| {
-            (
-                line["filter"].as_str().unwrap().to_owned(),
-                line["matches"].as_u64().unwrap(),
-            )
-        })
-        .collect();
-    let mut counted = metric(&page, "pitt_matches_total", "filter");
-    counted.retain(|_, count| *count > 0);
-    assert_eq!(counted, matched);
+    assert_metrics_are(&page, &ledger);
     let received = metric(&page, "pitt_received_total", "source")["files"];
     assert_eq!(live["counts"]["received"], received);
-    let stages = metric_counts(&page);
-    assert_eq!((stages["wait"], stages["match"]), (received, received));
-    assert!(
-        ["decode", "filter", "append", "commit"]
-            .iter()
-            .all(|stage| stages[*stage] > 0),
-        "{stages:?}"
-    );
     let (code, after) = status(dir);
     assert_eq!(
         (code, &after["runs"][0]["state"]),
@@ -183,8 +150,28 @@ fn metrics_status_and_ledger_say_the_same() {
         "{after:#}"
     );
     assert_eq!(
-        after["runs"][0]["archive"]["alerts"], ledger["stored"],
+        after["runs"][0]["archive"]["alerts"], ledger.stored,
         "counted a last time"
+    );
+}
+
+/// Counters are those of the ledger, and each stage was passed by everything that was received.
+fn assert_metrics_are(page: &str, ledger: &Ledger) {
+    let only = |name: &str| metric(page, name, "none")[""];
+    assert_eq!(only("pitt_stored_total"), ledger.stored);
+    assert_eq!(only("pitt_duplicates_total"), ledger.duplicates);
+    let reasons = metric(page, "pitt_quarantined_total", "reason");
+    assert_eq!(reasons, ledger.reasons);
+    let mut matched = metric(page, "pitt_matches_total", "filter");
+    matched.retain(|_, count| *count > 0);
+    assert_eq!(matched, ledger.matched);
+    let received = metric(page, "pitt_received_total", "source")["files"];
+    let stages = metric_counts(page);
+    assert_eq!((stages["wait"], stages["match"]), (received, received));
+    let passed = |stage: &&str| stages[*stage] > 0;
+    assert!(
+        ["decode", "filter", "append", "commit"].iter().all(passed),
+        "{stages:?}"
     );
 }
 
@@ -284,12 +271,11 @@ fn a_killed_run_is_told_until_another_has_taken_its_place() {
     night(dir);
     let (code, shown) = status(dir);
     assert_eq!((code, shown), (1, Value::Null), "there is no archive yet");
-    let mut run = follow(dir);
+    let run = follow(dir);
     when(dir, "running", |shown| {
         shown["runs"][0]["state"] == "running"
     });
-    run.kill().unwrap();
-    run.wait().unwrap();
+    run.kill();
     let shown = when(dir, "noticed", |shown| shown["runs"][0]["stale"] == true);
     assert_eq!(shown["ok"], false);
     let output = pitt(dir).arg("status").output().unwrap();

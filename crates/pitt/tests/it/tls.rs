@@ -16,7 +16,7 @@ use tokio_rustls::rustls::{
 };
 
 use super::port::{PATIENCE, open_as, send};
-use super::{bad, good};
+use super::{bad, simulate};
 
 /// Makes `<name>.pem` and `<name>.key` for localhost. Without an `openssl` it says so, and is false.
 fn certificate(folder: &Path, name: &str, time: &[&str]) -> bool {
@@ -159,18 +159,7 @@ fn what_is_wrong_with_a_certificate_is_said() {
         certificate(at, "old", &past);
     }
     std::fs::write(at.join("empty.pem"), "").unwrap();
-    good(
-        at,
-        &[
-            "simulate",
-            "--into",
-            "night",
-            "--visits",
-            "1",
-            "--alerts-per-visit",
-            "2",
-        ],
-    );
+    simulate(at, "night", "--visits 1 --alerts-per-visit 2");
     let said = |cert: &str, key: &str| {
         let text = format!(
             "[http]\nlisten = \"127.0.0.1:0\"\ntls_cert = \"{cert}\"\ntls_key = \"{key}\"\n"

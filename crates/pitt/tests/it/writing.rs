@@ -5,8 +5,9 @@ use std::sync::Arc;
 use pitt::broker::Broker;
 use serde_json::{Value, json};
 
-use super::asked::{ask, token};
+use super::client::ask;
 use super::live::{Stage, file, packets, run, settings, stage};
+use super::token;
 
 /// What somebody asks, and what they get.
 struct Somebody<'a> {
@@ -16,9 +17,8 @@ struct Somebody<'a> {
 
 impl Somebody<'_> {
     fn ask(&self, what: &str, body: &Value) -> (u16, Value) {
-        let body = Some(body).filter(|body| !body.is_null());
         let address = self.stage.port.address();
-        ask(address, what, self.token.as_deref(), body)
+        ask(address, what, self.token.as_deref(), body).told()
     }
 
     fn post(&self, path: &str, body: Value) -> (u16, Value) {

@@ -11,11 +11,12 @@ use pitt_sky::photometry::mag_ab;
 use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
 
+use super::alert_rows::Alert;
 use super::answer::Answer;
 use super::params::TableParams;
 use super::pool::Lane;
 use super::problem::{Problem, shown};
-use super::sift::{Alert, Cone, Place, Sieve};
+use super::sift::{Cone, Place, Sieve};
 use super::table::{Table, TableBody};
 use super::{Api, columns, cursor, position};
 use crate::suggest;
@@ -230,8 +231,8 @@ pub fn list(api: &Api, query: &AlertsQuery) -> Result<Table, Problem> {
 /// # Errors
 /// There is none.
 pub(super) fn known_survey(archive: &Archive, survey: &str) -> Result<(), Problem> {
-    let known = archive.surveys();
-    if known.iter().any(|known| known == survey) {
+    let known = archive.latest_surveys();
+    if known.contains(survey) {
         return Ok(());
     }
     let hint = suggest::hint(survey, known.iter().map(String::as_str));

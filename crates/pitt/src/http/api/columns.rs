@@ -6,7 +6,9 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use arrow_array::{ArrayRef, RecordBatch, RecordBatchOptions};
+use arrow_array::{
+    Array, ArrayRef, Float64Array, Int64Array, RecordBatch, RecordBatchOptions, StringArray,
+};
 use arrow_schema::{DataType, Field, Schema, SchemaRef};
 
 use super::problem::Problem;
@@ -142,6 +144,34 @@ pub fn batch(schema: &SchemaRef, columns: Vec<ArrayRef>) -> Result<RecordBatch, 
     let options = RecordBatchOptions::new().with_row_count(rows);
     RecordBatch::try_new_with_options(schema.clone(), columns, &options)
         .map_err(|error| Problem::fault("a table does not fit its columns", &error))
+}
+
+/// Makes columns of rows, each by what a function gives for a row; `None` is null.
+pub struct Rows<'a, T>(pub &'a [T]);
+
+impl<'a, T> Rows<'a, T> {
+    /// A column of whichever type the schema wants.
+    pub fn column<A, V>(&self, value: impl Fn(&'a T) -> Option<V>) -> ArrayRef
+    where
+        A: Array + FromIterator<Option<V>> + 'static,
+    {
+        Arc::new(self.0.iter().map(value).collect::<A>())
+    }
+
+    /// Text.
+    pub fn text<V: AsRef<str>>(&self, value: impl Fn(&'a T) -> Option<V>) -> ArrayRef {
+        self.column::<StringArray, V>(value)
+    }
+
+    /// Whole numbers of 64 bits.
+    pub fn whole(&self, value: impl Fn(&'a T) -> Option<i64>) -> ArrayRef {
+        self.column::<Int64Array, i64>(value)
+    }
+
+    /// Real numbers of double precision.
+    pub fn real(&self, value: impl Fn(&'a T) -> Option<f64>) -> ArrayRef {
+        self.column::<Float64Array, f64>(value)
+    }
 }
 
 #[cfg(test)]

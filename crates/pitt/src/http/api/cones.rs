@@ -1,8 +1,5 @@
 //! Objects around a position, and around another object.
 
-use std::sync::Arc;
-
-use arrow_array::{ArrayRef, Float64Array, Int64Array, StringArray};
 use axum::extract::{Path, State};
 use pitt_archive::ConeHit;
 use serde::Deserialize;
@@ -109,35 +106,17 @@ pub fn cone_table(hits: &[ConeHit]) -> Result<Table, Problem> {
         "last_mjd_tai",
     ])?;
     let schema = columns::with_ucd(&schema, "object_id", "meta.id;meta.main");
-    let real = |of: fn(&ConeHit) -> f64| -> ArrayRef {
-        Arc::new(
-            hits.iter()
-                .map(|hit| Some(of(hit)))
-                .collect::<Float64Array>(),
-        )
-    };
+    let rows = columns::Rows(hits);
     let batch = columns::batch(
         &schema,
         vec![
-            Arc::new(
-                hits.iter()
-                    .map(|hit| Some(hit.object_id.as_str()))
-                    .collect::<StringArray>(),
-            ),
-            Arc::new(
-                hits.iter()
-                    .map(|hit| Some(hit.survey.as_str()))
-                    .collect::<StringArray>(),
-            ),
-            real(|hit| hit.ra),
-            real(|hit| hit.dec),
-            real(|hit| hit.separation_arcsec),
-            Arc::new(
-                hits.iter()
-                    .map(|hit| Some(i64::from(hit.n_detections)))
-                    .collect::<Int64Array>(),
-            ),
-            real(|hit| hit.last_mjd_tai),
+            rows.text(|hit| Some(&hit.object_id)),
+            rows.text(|hit| Some(&hit.survey)),
+            rows.real(|hit| Some(hit.ra)),
+            rows.real(|hit| Some(hit.dec)),
+            rows.real(|hit| Some(hit.separation_arcsec)),
+            rows.whole(|hit| Some(hit.n_detections.into())),
+            rows.real(|hit| Some(hit.last_mjd_tai)),
         ],
     )?;
     Ok(Table::new(schema, vec![batch]))

@@ -8,12 +8,14 @@ use std::time::SystemTime;
 use arrow_array::cast::AsArray;
 use arrow_array::types::Int64Type;
 use arrow_array::{Array, RecordBatch};
+use arrow_schema::SchemaRef;
 use pitt_archive::{Archive, PartName, Tally, tables};
-use pitt_query::{Catalogs, DataFile, Engine, TableSource};
+use pitt_query::{Catalogs, Engine, InMemory};
 
 use super::Api;
 use super::problem::Problem;
 use crate::catalogs;
+use crate::queried::source;
 
 /// Order of the cells that are counted: 0.46 deg.
 pub const MOST_ORDER: u32 = 7;
@@ -26,7 +28,8 @@ type Kept<State, Made> = Option<(Vec<(String, State)>, Made)>;
 /// What is kept.
 #[derive(Default)]
 pub struct Counted {
-    engine: Mutex<Kept<u64, Arc<Engine>>>,
+    /// Of tables at these versions, with room for columns that only rows in memory have.
+    engine: Mutex<Kept<(u64, SchemaRef), Arc<Engine>>>,
     catalogs: Mutex<Kept<SystemTime, Catalogs>>,
     skies: Mutex<Vec<(i32, Sky)>>,
 }
@@ -49,44 +52,43 @@ impl Api {
         Ok(self.live.figures.look(look)?)
     }
 
-    /// SQL over the archive as it stands.
+    /// SQL over what is committed.
     ///
     /// # Errors
     /// The archive or a catalog cannot be read.
     pub fn engine(&self) -> Result<Arc<Engine>, Problem> {
+        Ok(self.engine_and_fresh()?.0)
+    }
+
+    /// SQL over everything received: the engine, and the rows that no file has yet ([`Engine::query_with`]).
+    ///
+    /// # Errors
+    /// The archive or a catalog cannot be read.
+    pub fn engine_and_fresh(&self) -> Result<(Arc<Engine>, InMemory), Problem> {
         let archive = self.stock.archive()?;
         let mut tables = vec![];
-        let mut versions = vec![];
-        for name in archive.tables() {
-            let Some(snapshot) = archive.snapshot(&name)? else {
-                continue;
-            };
-            versions.push((name.clone(), snapshot.version));
-            let files = snapshot.files.into_iter();
-            let files = files.map(|file| DataFile {
-                path: file.path,
-                size: file.size,
-            });
-            tables.push(TableSource {
-                name,
-                schema: snapshot.schema,
-                files: files.collect(),
-            });
+        let mut states = vec![];
+        let mut fresh = InMemory::default();
+        for latest in archive.latest(|_| true)? {
+            let table = latest.table;
+            fresh.add(&table.name, latest.fresh);
+            states.push((table.name.clone(), (table.version, table.schema.clone())));
+            tables.push(source(table));
         }
         let mut kept = self
             .counted
             .engine
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
-        if let Some((_, engine)) = kept.as_ref().filter(|(of, _)| *of == versions) {
-            return Ok(engine.clone());
+        if let Some((_, engine)) = kept.as_ref().filter(|(of, _)| *of == states) {
+            return Ok((engine.clone(), fresh));
         }
         let catalogs = self.catalogs(archive.folder())?;
         drop(archive);
         let memory = self.settings.query.memory_mb << 20;
         let engine = Arc::new(Engine::open(&tables, &catalogs, memory)?);
-        *kept = Some((versions, engine.clone()));
-        Ok(engine)
+        *kept = Some((states, engine.clone()));
+        Ok((engine, fresh))
     }
 
     /// The catalogs, read again when their files have changed.

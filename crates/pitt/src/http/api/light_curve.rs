@@ -1,13 +1,10 @@
 //! All that is known of an object's brightness: its alerts, and what its newest packet tells of the time between.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Float32Type, Float64Type, Int8Type, Int64Type};
-use arrow_array::{
-    Array, ArrayRef, BooleanArray, Float32Array, Float64Array, Int64Array, StringArray, StructArray,
-};
+use arrow_array::{Array, BooleanArray, Float32Array, StructArray};
 use pitt_archive::Point;
 use pitt_sky::photometry::{mag_ab, mag_err};
 use pitt_sky::time::MjdTai;
@@ -212,48 +209,19 @@ pub fn table(points: &[CurvePoint]) -> Result<Table, Problem> {
         Some(mag_err(flux.into(), error.into())).filter(|error| error.is_finite())
     };
     let utc = |point: &CurvePoint| Some(MjdTai(point.mjd_tai).iso_utc());
-    let arrays: Vec<ArrayRef> = vec![
-        Arc::new(
-            points
-                .iter()
-                .map(|p| Some(p.kind.as_str()))
-                .collect::<StringArray>(),
-        ),
-        Arc::new(points.iter().map(|p| p.alert_id).collect::<Int64Array>()),
-        Arc::new(
-            points
-                .iter()
-                .map(|p| Some(p.mjd_tai))
-                .collect::<Float64Array>(),
-        ),
-        Arc::new(points.iter().map(utc).collect::<StringArray>()),
-        Arc::new(
-            points
-                .iter()
-                .map(|p| p.band.as_deref())
-                .collect::<StringArray>(),
-        ),
-        Arc::new(points.iter().map(flux).collect::<Float32Array>()),
-        Arc::new(points.iter().map(error).collect::<Float32Array>()),
-        Arc::new(
-            points
-                .iter()
-                .map(|p| mag(flux(p)?))
-                .collect::<Float64Array>(),
-        ),
-        Arc::new(points.iter().map(mag_error).collect::<Float64Array>()),
-        Arc::new(
-            points
-                .iter()
-                .map(|p| mag(p.flux).filter(|_| limit(p)))
-                .collect::<Float64Array>(),
-        ),
-        Arc::new(
-            points
-                .iter()
-                .map(|p| Some(p.in_packet))
-                .collect::<BooleanArray>(),
-        ),
+    let rows = columns::Rows(points);
+    let arrays = vec![
+        rows.text(|p| Some(p.kind.as_str())),
+        rows.whole(|p| p.alert_id),
+        rows.real(|p| Some(p.mjd_tai)),
+        rows.text(utc),
+        rows.text(|p| p.band.as_deref()),
+        rows.column::<Float32Array, f32>(flux),
+        rows.column::<Float32Array, f32>(error),
+        rows.real(|p| mag(flux(p)?)),
+        rows.real(mag_error),
+        rows.real(|p| mag(p.flux).filter(|_| limit(p))),
+        rows.column::<BooleanArray, bool>(|p| Some(p.in_packet)),
     ];
     let batch = columns::batch(&schema, arrays)?;
     Ok(Table::new(schema, vec![batch]))

@@ -97,10 +97,13 @@ impl Api {
         may_hold: impl Fn(&Bounds) -> bool,
         mut wanted: impl FnMut(&str, &str, i64, Option<&str>) -> bool,
     ) -> Result<Vec<Match>, Problem> {
-        // Memory first: what is committed meanwhile comes from both, and counts once.
-        let fresh = self.live.feed.uncommitted();
+        // The feed first: what is committed meanwhile comes from both, and counts once. It may know more than there was room for.
+        let fed = self.live.feed.uncommitted();
+        let latest = self
+            .shelf
+            .latest(archive, tables::MATCHES, &COLUMNS, may_hold)?;
         let mut found = vec![];
-        for (file, _) in self.shelf.files(archive, tables::MATCHES, may_hold)? {
+        for (file, _) in latest.files {
             // Files of older versions do not say when.
             let rows: Vec<RecordBatch> = match file.read(&COLUMNS) {
                 Ok(rows) => rows.collect::<Result<_, _>>()?,
@@ -109,11 +112,14 @@ impl Api {
             rows.iter()
                 .for_each(|rows| take(rows, &mut wanted, &mut found));
         }
-        let mut fresh: Vec<Match> = fresh.iter().map(|entry| Match::from(&**entry)).collect();
-        fresh.retain(|m| wanted(&m.filter, &m.survey, m.alert_id, m.object_id.as_deref()));
+        for rows in &latest.fresh {
+            take(rows, &mut wanted, &mut found);
+        }
+        let mut fed: Vec<Match> = fed.iter().map(|entry| Match::from(&**entry)).collect();
+        fed.retain(|m| wanted(&m.filter, &m.survey, m.alert_id, m.object_id.as_deref()));
         let known: HashSet<_> = found.iter().map(Match::key).collect();
-        fresh.retain(|new| !known.contains(&new.key()));
-        found.extend(fresh);
+        fed.retain(|new| !known.contains(&new.key()));
+        found.extend(fed);
         Ok(found)
     }
 }

@@ -15,6 +15,7 @@
 //! port's own thread.
 
 pub mod alert;
+pub mod alert_rows;
 pub mod alerts;
 pub mod answer;
 pub mod columns;
@@ -108,7 +109,7 @@ impl Api {
     /// The system gives no threads.
     pub fn new(telemetry: Arc<Telemetry>, settings: &Settings) -> io::Result<Self> {
         let archive = telemetry.clone();
-        let recent_bytes = settings.http.recent_mb << 20;
+        let recent_bytes = settings.http.recent_packets_bytes();
         let live = Arc::new(Live::new(telemetry.clone(), recent_bytes));
         let stock = Stock::new(move || archive.open_archive());
         stock.set_fresh(live.recent.clone());

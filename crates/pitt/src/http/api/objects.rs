@@ -1,17 +1,14 @@
 //! Objects: what is known of one, its light curve, alerts and matches.
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
-
-use arrow_array::{ArrayRef, Float64Array, Int64Array, StringArray};
 use axum::extract::{Path, State};
 use pitt_archive::Point;
 use pitt_sky::coords::Icrs;
 use pitt_sky::time::MjdTai;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use utoipa::{IntoParams, ToSchema};
 
-use super::alert::{OfSurvey, number};
+use super::alert::{OfSurvey, number, text};
 use super::alerts::{self, AlertsQuery, Order};
 use super::answer::Answer;
 use super::light_curve::{self, mag};
@@ -130,7 +127,7 @@ impl Api {
             (Some(now), Some(then)) => now.separation_arcsec(then) > MOVING_ARCSEC,
             _ => false,
         };
-        let moving = moved || number(&newest, "ssObjectId").is_some();
+        let moving = moved || is_of_solar_system(&newest);
         let galactic = at.map(Icrs::to_galactic);
         Ok(ObjectBody {
             object_id: object_id.to_owned(),
@@ -179,6 +176,11 @@ impl Api {
             |_, of, _, object| object == Some(object_id) && of == survey,
         )
     }
+}
+
+/// Whether an alert is of a known body of the solar system: Rubin names it (some writers put 0 where there is none).
+fn is_of_solar_system(alert: &StoredAlert) -> bool {
+    text(alert, "diaSource.ssObjectId").is_some_and(|id| id != "0")
 }
 
 /// Where an alert is.
@@ -331,29 +333,17 @@ fn match_table(matches: &[Match]) -> Result<Table, Problem> {
         "mjd_tai",
         "matched_us",
     ])?;
-    let text = |of: fn(&Match) -> Option<&str>| -> ArrayRef {
-        Arc::new(matches.iter().map(of).collect::<StringArray>())
-    };
+    let rows = columns::Rows(matches);
     let batch = columns::batch(
         &schema,
         vec![
-            text(|m| Some(&m.filter)),
-            text(|m| Some(&m.version)),
-            text(|m| Some(&m.survey)),
-            Arc::new(
-                matches
-                    .iter()
-                    .map(|m| Some(m.alert_id))
-                    .collect::<Int64Array>(),
-            ),
-            text(|m| m.object_id.as_deref()),
-            Arc::new(
-                matches
-                    .iter()
-                    .map(|m| Some(m.mjd_tai).filter(|mjd| mjd.is_finite()))
-                    .collect::<Float64Array>(),
-            ),
-            Arc::new(matches.iter().map(|m| m.matched_us).collect::<Int64Array>()),
+            rows.text(|m| Some(&m.filter)),
+            rows.text(|m| Some(&m.version)),
+            rows.text(|m| Some(&m.survey)),
+            rows.whole(|m| Some(m.alert_id)),
+            rows.text(|m| m.object_id.as_deref()),
+            rows.real(|m| Some(m.mjd_tai).filter(|mjd| mjd.is_finite())),
+            rows.whole(|m| m.matched_us),
         ],
     )?;
     Ok(Table::new(schema, vec![batch]))

@@ -1,14 +1,12 @@
 //! What could not be read, and why.
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
-
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Int32Type, Int64Type};
-use arrow_array::{Array, ArrayRef, Int32Array, Int64Array, RecordBatch, StringArray};
+use arrow_array::{Array, Int32Array, RecordBatch};
 use axum::extract::State;
 use pitt_archive::tables;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use utoipa::{IntoParams, ToSchema};
 
 use super::alerts::{Order, limit};
@@ -187,33 +185,18 @@ fn table(records: &[Record]) -> Result<Table, Problem> {
         "bytes",
         "detail",
     ])?;
-    let text = |of: fn(&Record) -> &str| -> ArrayRef {
-        Arc::new(
-            records
-                .iter()
-                .map(|record| Some(of(record)))
-                .collect::<StringArray>(),
-        )
-    };
-    let whole = |of: fn(&Record) -> Option<i64>| -> ArrayRef {
-        Arc::new(records.iter().map(of).collect::<Int64Array>())
-    };
+    let rows = columns::Rows(records);
     let batch = columns::batch(
         &schema,
         vec![
-            text(|r| &r.reason),
-            text(|r| &r.name),
-            text(|r| &r.partition),
-            whole(|r| Some(r.offset)),
-            Arc::new(
-                records
-                    .iter()
-                    .map(|r| Some(r.record))
-                    .collect::<Int32Array>(),
-            ),
-            whole(|r| Some(r.received_us)),
-            whole(|r| r.bytes),
-            text(|r| &r.detail),
+            rows.text(|r| Some(&r.reason)),
+            rows.text(|r| Some(&r.name)),
+            rows.text(|r| Some(&r.partition)),
+            rows.whole(|r| Some(r.offset)),
+            rows.column::<Int32Array, i32>(|r| Some(r.record)),
+            rows.whole(|r| Some(r.received_us)),
+            rows.whole(|r| r.bytes),
+            rows.text(|r| Some(&r.detail)),
         ],
     )?;
     Ok(Table::new(schema, vec![batch]))

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use arrow_array::RecordBatch;
 use pitt_archive::{Archive, ArchiveError, PartName, TableFile};
 use serde_json::Value;
 
@@ -84,9 +85,47 @@ impl Shelf {
         wanted: impl Fn(&Bounds) -> bool,
     ) -> Result<Vec<(TableFile, Arc<Bounds>)>, ArchiveError> {
         let files = archive.snapshot(table)?.map(|snapshot| snapshot.files);
+        Ok(self.choose(table, files.unwrap_or_default(), wanted))
+    }
+
+    /// The same, and the rows of the table that no file has yet: these columns of them.
+    ///
+    /// # Errors
+    /// The log cannot be read.
+    pub fn latest(
+        &self,
+        archive: &Archive,
+        table: &str,
+        columns: &[&str],
+        wanted: impl Fn(&Bounds) -> bool,
+    ) -> Result<Latest, ArchiveError> {
+        let Some(latest) = archive.latest(|name| name == table)?.pop() else {
+            return Ok(Latest::default());
+        };
+        let chosen = latest.fresh.iter().map(|rows| {
+            let schema = rows.schema_ref();
+            let at = columns.iter().map(|column| schema.index_of(column));
+            rows.project(&at.collect::<Result<Vec<_>, _>>()?)
+        });
+        let chosen: Result<_, arrow_schema::ArrowError> = chosen.collect();
+        Ok(Latest {
+            fresh: chosen.map_err(|source| ArchiveError::Arrow {
+                table: table.to_owned(),
+                source,
+            })?,
+            files: self.choose(table, latest.table.files, wanted),
+        })
+    }
+
+    fn choose(
+        &self,
+        table: &str,
+        files: Vec<TableFile>,
+        wanted: impl Fn(&Bounds) -> bool,
+    ) -> Vec<(TableFile, Arc<Bounds>)> {
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let mut found = vec![];
-        for file in files.unwrap_or_default() {
+        for file in files {
             let key = (table.to_owned(), file.name);
             let bounds = known
                 .entry(key)
@@ -96,6 +135,15 @@ impl Shelf {
                 found.push((file, bounds));
             }
         }
-        Ok(found)
+        found
     }
+}
+
+/// Files of a table, and rows that no file has yet, as of one moment.
+#[derive(Default)]
+pub struct Latest {
+    /// The files that were wanted, oldest first, with their bounds.
+    pub files: Vec<(TableFile, Arc<Bounds>)>,
+    /// The rows, in the order in which they will be committed.
+    pub fresh: Vec<RecordBatch>,
 }

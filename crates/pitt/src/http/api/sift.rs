@@ -6,60 +6,15 @@
 use std::cmp::Ordering;
 use std::collections::{BTreeSet, HashMap};
 
-use arrow_array::cast::AsArray;
-use arrow_array::types::{Float32Type, Float64Type, Int64Type};
-use arrow_array::{
-    Array, ArrayRef, Float32Array, Float64Array, Int64Array, RecordBatch, StringArray,
-};
-use arrow_schema::DataType;
 use pitt_archive::{Archive, tables};
 use pitt_sky::coords::Icrs;
 use pitt_sky::healpix::cone_ranges29;
 use std::ops::Range;
 
 use super::Api;
+use super::alert_rows::{Alert, COLUMNS, alerts};
 use super::problem::Problem;
 use super::shelf::Bounds;
-
-/// The common columns of an alert.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Alert {
-    /// Survey.
-    pub survey: String,
-    /// candid or diaSourceId.
-    pub alert_id: i64,
-    /// Object, if it has one.
-    pub object_id: Option<String>,
-    /// Middle of the exposure, d (TAI).
-    pub mjd_tai: Option<f64>,
-    /// Night, YYYYMMDD.
-    pub night: Option<i32>,
-    /// Right ascension `[deg]`.
-    pub ra: Option<f64>,
-    /// Declination `[deg]`.
-    pub dec: Option<f64>,
-    /// Band.
-    pub band: Option<String>,
-    /// Difference flux `[nJy]`.
-    pub psf_flux: Option<f32>,
-    /// Its standard error `[nJy]`.
-    pub psf_flux_err: Option<f32>,
-    /// 0 to 1.
-    pub reliability: Option<f32>,
-}
-
-const COLUMNS: [(&str, DataType); 10] = [
-    ("alert_id", DataType::Int64),
-    ("object_id", DataType::Utf8),
-    ("mjd_tai", DataType::Float64),
-    ("night", DataType::Int64),
-    ("ra", DataType::Float64),
-    ("dec", DataType::Float64),
-    ("band", DataType::Utf8),
-    ("psf_flux", DataType::Float32),
-    ("psf_flux_err", DataType::Float32),
-    ("reliability", DataType::Float32),
-];
 
 /// A place in the list: time, survey, alert.
 #[derive(Clone, Debug, PartialEq)]
@@ -222,6 +177,13 @@ impl Sieve {
         }
     }
 
+    /// Takes those of some alerts that are wanted, and keeps the first `most`.
+    fn take(&self, alerts: Vec<Alert>, most: usize, found: &mut Vec<Alert>) {
+        found.extend(alerts.into_iter().filter(|alert| self.wants(alert)));
+        found.sort_by(|a, b| self.order(self.key(a), self.key(b)));
+        found.truncate(most);
+    }
+
     /// Whether no alert of a file with these bounds can come before one at this time.
     fn comes_after(&self, bounds: &Bounds, mjd_tai: f64) -> bool {
         bounds
@@ -254,7 +216,7 @@ impl<T: PartialEq> Wish<T> for Option<T> {
 }
 
 impl Api {
-    /// The first `most` alerts that the sieve lets through, in its order.
+    /// The first `most` alerts that the sieve lets through, in its order; those in memory, that no file has yet, among them.
     ///
     /// # Errors
     /// The archive cannot be read.
@@ -264,23 +226,22 @@ impl Api {
         sieve: &Sieve,
         most: usize,
     ) -> Result<Vec<Alert>, Problem> {
-        let mut files = vec![];
-        for survey in archive.surveys() {
-            if sieve.survey.is_none_or_is(Some(&survey)) {
-                let of_survey = self
-                    .shelf
-                    .files(archive, &tables::alerts(&survey), |bounds| {
-                        sieve.may_be_in(bounds)
-                    })?;
-                files.extend(
-                    of_survey
-                        .into_iter()
-                        .map(|(file, bounds)| (survey.clone(), file, bounds)),
-                );
+        let names = COLUMNS.map(|(name, _)| name);
+        let (mut files, mut found) = (vec![], vec![]);
+        for survey in archive.latest_surveys() {
+            if !sieve.survey.is_none_or_is(Some(&survey)) {
+                continue;
             }
+            let may_hold = |bounds: &Bounds| sieve.may_be_in(bounds);
+            let table = tables::alerts(&survey);
+            let latest = self.shelf.latest(archive, &table, &names, may_hold)?;
+            for rows in &latest.fresh {
+                sieve.take(alerts(&survey, rows)?, most, &mut found);
+            }
+            let of_survey = latest.files.into_iter();
+            files.extend(of_survey.map(|(file, bounds)| (survey.clone(), file, bounds)));
         }
         files.sort_by(|a, b| sieve.begin(&a.2).total_cmp(&sieve.begin(&b.2)));
-        let mut found: Vec<Alert> = vec![];
         for (survey, file, bounds) in files {
             let last = found
                 .get(most.wrapping_sub(1))
@@ -288,61 +249,10 @@ impl Api {
             if last.is_some_and(|last| sieve.comes_after(&bounds, last)) {
                 break;
             }
-            let names = COLUMNS.map(|(name, _)| name);
             for rows in file.read(&names)? {
-                found.extend(
-                    alerts(&survey, &rows?)?
-                        .into_iter()
-                        .filter(|alert| sieve.wants(alert)),
-                );
+                sieve.take(alerts(&survey, &rows?)?, most, &mut found);
             }
-            found.sort_by(|a, b| sieve.order(sieve.key(a), sieve.key(b)));
-            found.truncate(most);
         }
         Ok(found)
     }
-}
-
-fn alerts(survey: &str, rows: &RecordBatch) -> Result<Vec<Alert>, Problem> {
-    let cast = |(column, (_, kind)): (&ArrayRef, &(&str, DataType))| {
-        arrow_cast::cast(column, kind)
-            .map_err(|error| Problem::fault("the alerts cannot be read", &error))
-    };
-    let columns: Vec<ArrayRef> = rows
-        .columns()
-        .iter()
-        .zip(&COLUMNS)
-        .map(cast)
-        .collect::<Result<_, _>>()?;
-    let ids: &Int64Array = columns[0].as_primitive::<Int64Type>();
-    let nights: &Int64Array = columns[3].as_primitive::<Int64Type>();
-    let text = |at: usize, row: usize| {
-        let column: &StringArray = columns[at].as_string();
-        column.is_valid(row).then(|| column.value(row).to_owned())
-    };
-    let real = |at: usize, row: usize| {
-        let column: &Float64Array = columns[at].as_primitive::<Float64Type>();
-        column.is_valid(row).then(|| column.value(row))
-    };
-    let short = |at: usize, row: usize| {
-        let column: &Float32Array = columns[at].as_primitive::<Float32Type>();
-        column.is_valid(row).then(|| column.value(row))
-    };
-    let alert = |row: usize| Alert {
-        survey: survey.to_owned(),
-        alert_id: ids.value(row),
-        object_id: text(1, row),
-        mjd_tai: real(2, row),
-        night: nights
-            .is_valid(row)
-            .then(|| i32::try_from(nights.value(row)).ok())
-            .flatten(),
-        ra: real(4, row),
-        dec: real(5, row),
-        band: text(6, row),
-        psf_flux: short(7, row),
-        psf_flux_err: short(8, row),
-        reliability: short(9, row),
-    };
-    Ok((0..rows.num_rows()).map(alert).collect())
 }

@@ -31,6 +31,7 @@ pub struct SqlQuery {
 
 /// SQL over the whole archive, read-only; the rows are sent as they come
 ///
+/// Alerts and matches are there the moment they are received, before they are committed; the other tables have what is committed.
 /// Bounded in time (25 s, or `query.timeout_s` if that is less), memory (`query.memory_mb`, for all queries together) and rows.
 /// `truncated` says when there were more. A failure after the first rows breaks the connection off.
 #[utoipa::path(method(get, post), path = "/sql", tag = "sql", operation_id = "sql",
@@ -43,8 +44,8 @@ pub async fn sql(
     let limits = limits(&api, query.limit)?;
     let format = shape.format();
     api.stream(("query", format), move |api, out| {
-        let engine = api.engine()?;
-        let mut rows = engine.query(&query.query, &limits)?;
+        let (engine, fresh) = api.engine_and_fresh()?;
+        let mut rows = engine.query_with(fresh, &query.query, &limits)?;
         table::write(&mut rows, &shape, out)?;
         Ok(())
     })

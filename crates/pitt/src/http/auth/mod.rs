@@ -39,7 +39,7 @@ use tokio::time::{sleep, timeout};
 
 pub(super) use body::{LARGEST as LARGEST_BODY, claimed, too_large};
 pub use caller::Caller;
-pub(super) use headers::Dress;
+pub(super) use headers::{Dress, Framed};
 pub use store::{TokenError, TokenFile};
 pub use token::{Scope, Standing, Token};
 

@@ -12,7 +12,7 @@ const METHODS: &str = "GET, POST, PUT, DELETE";
 const HEADERS: &str = "accept, authorization, content-type, last-event-id";
 /// What a page may read of an answer, beside its body.
 const EXPOSED: &str = "content-disposition, ratelimit-limit, ratelimit-remaining, ratelimit-reset, retry-after, \
-                       x-chunk, x-height, x-next-cursor, x-north-angle, x-truncated, x-width";
+                       x-chunk, x-east-angle, x-height, x-next-cursor, x-north-angle, x-truncated, x-width";
 /// How long a browser remembers what it was told `[s]`.
 const MAX_AGE: &str = "600";
 

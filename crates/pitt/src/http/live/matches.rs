@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use arrow_array::{ArrayRef, Float64Array, Int64Array, StringArray};
 use axum::extract::State;
 use pitt_query::Limits;
 use serde::Deserialize;
@@ -213,39 +212,20 @@ fn table(found: &[Arc<MatchEntry>]) -> Result<Table, Problem> {
         "matched_us",
         "cursor",
     ])?;
-    let text = |of: fn(&MatchEntry) -> Option<&str>| -> ArrayRef {
-        Arc::new(found.iter().map(|entry| of(entry)).collect::<StringArray>())
-    };
-    let real = |of: fn(&MatchEntry) -> Option<f64>| -> ArrayRef {
-        Arc::new(
-            found
-                .iter()
-                .map(|entry| of(entry))
-                .collect::<Float64Array>(),
-        )
-    };
-    let whole = |of: fn(&MatchEntry) -> i64| -> ArrayRef {
-        Arc::new(
-            found
-                .iter()
-                .map(|entry| Some(of(entry)))
-                .collect::<Int64Array>(),
-        )
-    };
-    let cursors = found.iter().map(|entry| Some(entry.cursor()));
+    let rows = columns::Rows(found);
     let arrays = vec![
-        text(|entry| Some(&entry.filter)),
-        text(|entry| Some(&entry.version)),
-        text(|entry| Some(&entry.alert.survey)),
-        whole(|entry| entry.alert.alert_id),
-        text(|entry| entry.alert.object_id.as_deref()),
-        real(|entry| entry.alert.ra),
-        real(|entry| entry.alert.dec),
-        text(|entry| entry.alert.band.as_deref()),
-        real(MatchEntry::mag),
-        real(|entry| entry.alert.mjd_tai),
-        whole(|entry| entry.matched_us),
-        Arc::new(cursors.collect::<StringArray>()),
+        rows.text(|entry| Some(&entry.filter)),
+        rows.text(|entry| Some(&entry.version)),
+        rows.text(|entry| Some(&entry.alert.survey)),
+        rows.whole(|entry| Some(entry.alert.alert_id)),
+        rows.text(|entry| entry.alert.object_id.as_deref()),
+        rows.real(|entry| entry.alert.ra),
+        rows.real(|entry| entry.alert.dec),
+        rows.text(|entry| entry.alert.band.as_deref()),
+        rows.real(|entry| entry.mag()),
+        rows.real(|entry| entry.alert.mjd_tai),
+        rows.whole(|entry| Some(entry.matched_us)),
+        rows.text(|entry| Some(entry.cursor())),
     ];
     Ok(Table::new(
         schema.clone(),

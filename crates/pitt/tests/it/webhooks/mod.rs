@@ -17,8 +17,10 @@ use pitt::push::{Delivery, Patience};
 use pitt_alert::Packet;
 use serde_json::{Value, json};
 
+use super::client::ask;
 use super::live::{self, file, packets, run};
 use super::port::send;
+use super::token;
 use receiver::{Receiver, until};
 
 /// Retries without long waits.
@@ -110,20 +112,8 @@ impl Office {
 
 /// Status and answer of a request to the API.
 fn ask_at(at: SocketAddr, token: &str, what: &str, body: &Value) -> (u16, Value) {
-    let body = if body.is_null() {
-        String::new()
-    } else {
-        body.to_string()
-    };
-    let request = format!(
-        "{} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\nauthorization: Bearer {token}\r\n\
-         content-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
-        what.replacen(' ', " /api/v1/", 1),
-        body.len()
-    );
-    let (status, text) = send(at, request.as_bytes());
-    let (_, body) = text.split_once("\r\n\r\n").unwrap_or_default();
-    (status, serde_json::from_str(body).unwrap_or_default())
+    let what = what.replacen(' ', " /api/v1/", 1);
+    ask(at, &what, Some(token), body).told()
 }
 
 /// Places of all matches of a filter, in order.
@@ -552,24 +542,11 @@ fn private_addresses_are_refused_when_it_is_made_and_when_it_is_sent() {
 fn whoever_made_one_sees_its_address_and_may_change_it() {
     let folder = tempfile::tempdir().unwrap();
     let (office, receiver) = (Office::open(&settings(folder.path())), Receiver::open());
-    let token = |name: &str, scope: &str| {
-        let words = [
-            "token",
-            "create",
-            name,
-            "--scope",
-            scope,
-            "--json",
-            "--archive",
-            "archive",
-        ];
-        let made = super::json(folder.path(), &words);
-        made["token"].as_str().unwrap().to_owned()
-    };
+    let archive = folder.path().join("archive");
     let (ann, ben, eve) = (
-        token("ann", "write"),
-        token("ben", "write"),
-        token("eve", "admin"),
+        token(&archive, "ann", "write"),
+        token(&archive, "ben", "write"),
+        token(&archive, "eve", "admin"),
     );
     let wanted = json!({"url": receiver.url(), "note": "<b>mine</b>"});
     let (_, made) = office.ask_as(&ann, "POST filters/all/webhooks", &wanted);

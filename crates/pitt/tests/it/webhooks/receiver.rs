@@ -3,12 +3,9 @@
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
 
 use ring::digest::{SHA256, digest};
 use serde_json::Value;
-
-use crate::live::PATIENCE;
 
 /// What a receiver was sent.
 #[derive(Clone, Debug, PartialEq)]
@@ -160,9 +157,5 @@ fn hmac_sha256(key: &[u8], text: &[u8]) -> String {
 
 /// Waits until something is so.
 pub(crate) fn until(what: &str, is: impl Fn() -> bool) {
-    let begin = Instant::now();
-    while !is() {
-        assert!(begin.elapsed() < PATIENCE, "waited in vain until {what}");
-        std::thread::sleep(Duration::from_millis(10));
-    }
+    crate::until(what, || is().then_some(()));
 }

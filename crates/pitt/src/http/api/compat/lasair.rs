@@ -92,9 +92,9 @@ pub async fn query(State(api): State<Api>, Params(query): Params<Query>) -> Answ
         query.selected, query.tables
     );
     let rows = api.ask(Lane::Sql, move |api| {
-        let engine = api.engine()?;
+        let (engine, fresh) = api.engine_and_fresh()?;
         let mut rows = String::from("[");
-        for batch in engine.query(&text, &limits)? {
+        for batch in engine.query_with(fresh, &text, &limits)? {
             let batch = batch?;
             for row in 0..batch.num_rows() {
                 rows.push_str(if rows.len() > 1 { ",\n" } else { "" });

@@ -9,6 +9,7 @@ use crate::http::api::answer::{Answer, json};
 use crate::http::api::params::{Nothing, Params};
 use crate::http::api::pool::Lane;
 use crate::http::auth::Caller;
+use crate::push::HookDesk;
 use crate::push::shelf::DeadLetter;
 
 /// What a webhook's receiver did not take, oldest first
@@ -48,11 +49,7 @@ pub async fn retry(
     Path(id): Path<String>,
     Params(Nothing {}): Params<Nothing>,
 ) -> Answer {
-    let batches = api.ask(Lane::Long, move |api| {
-        own(api, &caller, &id)?;
-        api.hooks.retry(&id).map_err(problem)
-    });
-    json(&json!({"batches": batches.await?}))
+    batches(api, caller, id, HookDesk::retry).await
 }
 
 /// Drops the dead letters of a webhook
@@ -60,9 +57,19 @@ pub async fn retry(
     params(("id" = String, Path, description = "The webhook.")),
     responses((status = 200, description = "`batches` that were dropped. Their matches stay in the archive.", body = Value)))]
 pub async fn drop_all(State(api): State<Api>, caller: Caller, Path(id): Path<String>) -> Answer {
+    batches(api, caller, id, |desk, id| desk.shelf(id).drop_dead()).await
+}
+
+/// Does something with the dead letters of a webhook that the caller may change; answers how many batches that were.
+async fn batches(
+    api: Api,
+    caller: Caller,
+    id: String,
+    act: impl FnOnce(&HookDesk, &str) -> anyhow::Result<usize> + Send + 'static,
+) -> Answer {
     let batches = api.ask(Lane::Long, move |api| {
         own(api, &caller, &id)?;
-        api.hooks.shelf(&id).drop_dead().map_err(problem)
+        act(&api.hooks, &id).map_err(problem)
     });
     json(&json!({"batches": batches.await?}))
 }
