@@ -17,6 +17,10 @@ if TYPE_CHECKING:
 
 _STAMPS = {"Science": "cutoutScience", "Template": "cutoutTemplate", "Difference": "cutoutDifference"}
 _MARK = "#c61c00"
+_Matrix = npt.NDArray[np.float64]
+#: ZTF's stamps have no world coordinates, but its camera's readout is fixed: rows go south, columns west. Degrees east and north for a
+#: step of one column and of one row, fitted to ra, dec, xpos and ypos of detections (1.0124 arcsec a pixel, turned by less than 2 deg).
+_ZTF = np.diag([-1.0124, -1.0124]) / 3600
 #: Lengths of the bar, arcsec, of which the largest that fits is drawn.
 _BARS_ARCSEC = (60, 30, 20, 10, 5, 2, 1, 0.5)
 
@@ -33,7 +37,9 @@ def plot_stamps(
 ) -> Figure:
     """Science, template and difference image of an alert, side by side, dark on light.
 
-    Images with a world coordinate system (Rubin's) show where north and east are, and a bar of some arcsec.
+    Images show where north and east are, and a bar of some arcsec: by their world coordinate system (Rubin's), or by their camera's fixed
+    orientation (ZTF's). Those of which neither is known (JPEG) are drawn as in the file, row 0 at the bottom. An image that is a mirror
+    image of the sky in its file (ZTF's) is turned over.
 
     >>> import pitt_broker as pb
     >>> [alert] = pb.alerts(pb.simulate(survey="lsst", visits=1, alerts_per_visit=1).packets()[0])
@@ -50,8 +56,7 @@ def plot_stamps(
     colorbar
         Draw one beside each image, in the image's own unit.
     north_up
-        Turn the images so that north is up and east left, by their world coordinate system. Those without one (ZTF's) are
-        drawn as they are in the file, row 0 at the bottom, and say so.
+        Turn the images so that north is up and east left. Those of which that is not known say so.
     stretch
         ``"asinh"``, ``"linear"`` or ``"log"``, for all, or by image: ``{"Difference": "linear"}``.
     mark
@@ -77,12 +82,13 @@ def plot_stamps(
         figure = new_figure(width * len(shown), 3.3)
         axes = figure.subplots(1, len(shown), squeeze=False)[0]
         figure.suptitle(_name(alert) if title is None else title, fontsize="medium")
+    by_survey = _ZTF if "candidate" in alert else None
     places: list[Axes] = list(np.ravel(axes))
     if len(places) < len(shown):
         raise ValueError(f"axes: {len(places)} given, {len(shown)} needed")
     for ax, (name, cutout) in zip(places, shown.items()):
         kind = stretch if isinstance(stretch, str) else stretch.get(name, "asinh")
-        _draw(ax, name, stamp(cutout)[0], kind, north_up)
+        _draw(ax, name, stamp(cutout)[0], kind, north_up, by_survey)
         if mark:
             _reticle(ax)
         if colorbar:
@@ -98,19 +104,18 @@ def _name(alert: Mapping[str, Any]) -> str:
     return f"{thing}   alert {number}" if number else str(thing)
 
 
-def _draw(ax: Axes, name: str, plane: Stamp, kind: str, north_up: bool) -> None:
+def _draw(ax: Axes, name: str, plane: Stamp, kind: str, north_up: bool, by_survey: _Matrix | None) -> None:
     import matplotlib
     from matplotlib.transforms import Affine2D
 
     rows, columns = plane.data.shape
-    wcs = _pixel_to_sky(plane)
+    wcs = _pixel_to_sky(plane, by_survey)
     cmap = matplotlib.colormaps["gray_r"].with_extremes(bad="#dfe8f3")
     # The middle of the image is the origin: it is turned around it.
     box = (-columns / 2, columns / 2, -rows / 2, rows / 2)
     image = ax.imshow(plane.data, origin="lower", cmap=cmap, interpolation="nearest", norm=_norm(plane.data, kind), extent=box)
-    turn = np.eye(2)
-    if north_up and wcs is not None:
-        turn = np.diag([-1.0, 1.0]) @ wcs / np.sqrt(abs(np.linalg.det(wcs)))
+    turn = _turn(wcs, north_up)
+    if not np.array_equal(turn, np.eye(2)):
         matrix = np.eye(3)
         matrix[:2, :2] = turn
         image.set_transform(Affine2D(matrix) + ax.transData)
@@ -126,6 +131,17 @@ def _draw(ax: Axes, name: str, plane: Stamp, kind: str, north_up: bool) -> None:
     if wcs is not None:
         _compass(ax, turn @ np.linalg.inv(wcs))
         _bar(ax, 3600 * np.sqrt(abs(np.linalg.det(wcs))))
+
+
+def _turn(wcs: _Matrix | None, north_up: bool) -> _Matrix:
+    """From pixels of the file to the page: the sky's way round, or as it is seen on the sky."""
+    if wcs is None:
+        return np.eye(2)
+    if north_up:
+        turn: _Matrix = np.diag([-1.0, 1.0]) @ wcs / np.sqrt(abs(np.linalg.det(wcs)))
+        return turn
+    is_mirror_image = np.linalg.det(wcs) > 0
+    return np.diag([1.0, -1.0 if is_mirror_image else 1.0])
 
 
 def _norm(data: npt.NDArray[np.float32], kind: str) -> Any:
@@ -163,8 +179,8 @@ def _asinh(middle: float, width: float, low: float, high: float) -> Any:
     return FuncNorm((forward, back), vmin=low, vmax=high)
 
 
-def _pixel_to_sky(plane: Stamp) -> npt.NDArray[np.float64] | None:
-    """Degrees east and north for a step of one column and of one row (FITS: CD, or PC and CDELT); none without a WCS."""
+def _pixel_to_sky(plane: Stamp, by_survey: _Matrix | None) -> _Matrix | None:
+    """Degrees east and north for a step of one column and of one row (FITS: CD, or PC and CDELT), else as known of the survey."""
     header = plane.header
     try:
         if "CD1_1" in header:
@@ -174,7 +190,8 @@ def _pixel_to_sky(plane: Stamp) -> npt.NDArray[np.float64] | None:
                 [float(header.get(f"CDELT{i}", 1)) * float(header.get(f"PC{i}_{j}", i == j)) for j in (1, 2)] for i in (1, 2)
             ]
         else:
-            return None
+            # Of JPEG, which has no header, nothing is known.
+            return by_survey if header else None
     except ValueError:
         return None
     array = np.array(matrix)

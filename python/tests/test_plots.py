@@ -140,6 +140,15 @@ def test_north_is_up_and_east_left(lsst):
         assert np.allclose(step, way, atol=1e-6), (sky, step)
 
 
+def test_ztfs_mirror_image_is_turned_over(ztf):
+    """Rows of ZTF's files go south, columns west: the first row is at the top of the page, the first column at its left."""
+    for north_up in (False, True):
+        ax = pb.plot_stamps(ztf[1], north_up=north_up).axes[0]
+        to_page = ax.images[0].get_transform() - ax.transData
+        assert np.allclose(to_page.transform([[1, 0], [0, 1]]), [[1, 0], [0, -1]], atol=1e-6)
+        assert ax.get_title() == "Science"
+
+
 def test_each_image_has_its_own_stretch(ztf):
     from matplotlib.colors import LogNorm, Normalize
 

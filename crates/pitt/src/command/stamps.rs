@@ -15,7 +15,7 @@ use super::settings;
 use crate::broker::open_archive;
 use crate::cli::{Global, Stamps};
 use crate::http::api::cutouts::bytes_of;
-use crate::plot::{StampPanel, StampsPlot, write_png};
+use crate::plot::{StampPanel, StampsPlot, unmirrored, write_png};
 use crate::screen;
 use crate::stored::{Reader, StoredAlert, value};
 
@@ -67,12 +67,8 @@ fn panels(alert: &StoredAlert) -> Result<Vec<StampPanel>> {
             .find(|plane| plane.width > 0 && plane.height > 0)
         {
             let scale_arcsec = scale(&plane, &alert.packet.survey);
-            let Plane {
-                width,
-                height,
-                pixels,
-                ..
-            } = plane;
+            let (width, height) = (plane.width, plane.height);
+            let pixels = unmirrored(plane, &alert.packet.survey);
             let name = field.name()[6..].to_owned();
             panels.push(StampPanel {
                 both_signs: name.eq_ignore_ascii_case("difference"),

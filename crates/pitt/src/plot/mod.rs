@@ -4,12 +4,14 @@ mod axis;
 mod canvas;
 mod dates;
 mod light_curve;
+mod orientation;
 mod picture;
 mod stamps;
 
 use std::path::{Path, PathBuf};
 
 pub use light_curve::{Kind, LightCurvePlot, PlotPoint, Quantity};
+pub use orientation::{Orientation, unmirrored};
 pub use picture::Way;
 pub use stamps::{StampPanel, StampsPlot};
 

@@ -18,7 +18,7 @@ use super::answer::Answer;
 use super::params::Params;
 use super::pool::Lane;
 use super::problem::Problem;
-use crate::plot::{StampPanel, Way};
+use crate::plot::{Orientation, StampPanel, Way, unmirrored};
 use crate::stored::StoredAlert;
 
 /// The kinds of stamps, in the order in which people look at them.
@@ -44,7 +44,7 @@ pub enum Kind {
 #[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Form {
-    /// A picture, bright as dark.
+    /// A picture, bright as dark, never a mirror image of the sky: ZTF's has north up and east left, Rubin's is turned as its file.
     #[default]
     Png,
     /// The FITS file, unpacked.
@@ -240,7 +240,7 @@ fn shaped(
             let mut headers = headers("application/octet-stream", &file("f32"));
             put(&mut headers, "x-width", &plane.width.to_string());
             put(&mut headers, "x-height", &plane.height.to_string());
-            if let Some(sky) = sky_of(&plane, &alert.packet.survey) {
+            if let Some(sky) = Orientation::of(&plane, &alert.packet.survey) {
                 put(&mut headers, "x-north-angle", &format!("{:.3}", sky.north));
                 put(&mut headers, "x-east-angle", &format!("{:.3}", sky.east));
             }
@@ -254,12 +254,9 @@ fn shaped(
             ))
         }
         Form::Png => {
-            let Plane {
-                width,
-                height,
-                pixels,
-                ..
-            } = plane(&bytes)?;
+            let plane = plane(&bytes)?;
+            let (width, height) = (plane.width, plane.height);
+            let pixels = unmirrored(plane, &alert.packet.survey);
             let both_signs = kind == Kind::Difference;
             let panel = StampPanel {
                 name: name.to_owned(),
@@ -327,44 +324,4 @@ fn unpacked(bytes: Vec<u8>) -> Result<Vec<u8>, Problem> {
         true => Ok(fits),
         false => Err(damaged("the stamp is no FITS file".to_owned())),
     }
-}
-
-/// Where the sky's north and east are in an image drawn with its first row at the bottom: degrees from up, counted to the left.
-struct Sky {
-    north: f64,
-    east: f64,
-}
-
-/// ZTF's stamps carry no world coordinates, but its cameras' readout is fixed: rows go south and columns west. Fitted to
-/// `ra`, `dec`, `xpos` and `ypos` of detections of one image: 1.0124 arcsec a pixel, turned by less than 2 deg.
-const ZTF: Sky = Sky {
-    north: 180.0,
-    east: 90.0,
-};
-
-/// Orientation of an image by the matrix of its header, else by what is known of its survey.
-fn sky_of(plane: &Plane, survey: &str) -> Option<Sky> {
-    let by_survey = || (survey == "ztf").then_some(ZTF);
-    by_header(plane).or_else(by_survey)
-}
-
-fn by_header(plane: &Plane) -> Option<Sky> {
-    let number = |keyword: &str| plane.card(keyword)?.trim().parse::<f64>().ok();
-    let of = |kind: &str, at: &str| number(&format!("{kind}{at}"));
-    let matrix = |kind: &str| {
-        Some([
-            of(kind, "1_1")?,
-            of(kind, "1_2").unwrap_or(0.0),
-            of(kind, "2_1").unwrap_or(0.0),
-            of(kind, "2_2")?,
-        ])
-    };
-    let [a, b, c, d] = matrix("CD").or_else(|| matrix("PC"))?;
-    let det = a * d - b * c;
-    // The steps in pixels that raise the declination alone, and the right ascension alone.
-    let angle = |x: f64, y: f64| Some((-x).atan2(y).to_degrees()).filter(|it| it.is_finite());
-    Some(Sky {
-        north: angle(-b / det, a / det)?,
-        east: angle(d / det, -c / det)?,
-    })
 }
