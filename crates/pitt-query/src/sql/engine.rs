@@ -9,6 +9,7 @@ use datafusion::dataframe::DataFrame;
 use datafusion::execution::FunctionRegistry;
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::logical_expr::{Expr, LogicalPlan};
+use datafusion::physical_plan::execute_stream;
 use datafusion::prelude::{SQLOptions, SessionConfig, SessionContext};
 use datafusion::sql::parser::DFParserBuilder;
 use tokio::runtime::Runtime;
@@ -16,6 +17,7 @@ use tokio::runtime::Runtime;
 use super::growth::{self, REFUSED_FUNCTIONS};
 use super::memory::InMemory;
 use super::names::Names;
+use super::patience;
 use super::rows::{Rows, timeout};
 use super::table::{FilesTable, TableSource};
 use super::union::{column_or_null, shared_columns};
@@ -176,13 +178,15 @@ impl Engine {
         let running = async {
             let plan = self.plan(context, sql).await?;
             let frame = context.execute_logical_plan(plan).await?;
-            Ok::<_, QueryError>(frame.execute_stream().await?)
+            let with = Arc::new(frame.task_ctx());
+            let steps = patience::making_way(frame.create_physical_plan().await?)?;
+            Ok::<_, QueryError>(execute_stream(steps, with)?)
         };
         let stream = self
             .runtime
             .block_on(async { tokio::time::timeout(limits.time, running).await });
         let stream = stream.map_err(|_| timeout(limits))??;
-        Ok(Rows::new(&self.runtime, stream, limits, started))
+        Rows::new(&self.runtime, stream, limits, started)
     }
 
     /// Names and schemas of the tables, for listings and completion.

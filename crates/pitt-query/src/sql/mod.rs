@@ -5,6 +5,7 @@ mod growth;
 mod memory;
 mod names;
 mod output;
+mod patience;
 mod rows;
 mod table;
 mod union;

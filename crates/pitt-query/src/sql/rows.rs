@@ -8,7 +8,7 @@ use datafusion::arrow::datatypes::{Field, Schema, SchemaRef};
 use datafusion::error::Result as PlanResult;
 use datafusion::execution::SendableRecordBatchStream;
 use futures::StreamExt;
-use tokio::runtime::Runtime;
+use tokio::runtime::{Builder, Runtime};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
@@ -18,6 +18,8 @@ use crate::error::{QueryError, plain_message};
 /// Rows of a query as they come, batch by batch.
 pub struct Rows<'a> {
     runtime: &'a Runtime,
+    /// Has a clock of its own: that of the runtime stands still while all its threads are busy.
+    waiting: Runtime,
     batches: mpsc::Receiver<PlanResult<RecordBatch>>,
     evaluation: JoinHandle<()>,
     schema: SchemaRef,
@@ -34,11 +36,17 @@ impl<'a> Rows<'a> {
         stream: SendableRecordBatchStream,
         limits: &Limits,
         started: Instant,
-    ) -> Self {
+    ) -> Result<Self, QueryError> {
+        let waiting = Builder::new_current_thread().enable_time().build();
+        let waiting = waiting.map_err(|source| QueryError::File {
+            path: "clock of the query".into(),
+            source,
+        })?;
         let schema = plain_names(&stream.schema());
         let (send, batches) = mpsc::channel(1);
-        Self {
+        Ok(Self {
             runtime,
+            waiting,
             batches,
             evaluation: runtime.spawn(evaluate(stream, send)),
             schema,
@@ -47,7 +55,7 @@ impl<'a> Rows<'a> {
             started,
             truncated: false,
             done: false,
-        }
+        })
     }
 
     /// Columns of the result.
@@ -71,7 +79,7 @@ impl<'a> Rows<'a> {
         let time = self.limits.time.saturating_sub(self.started.elapsed());
         let next = self.batches.recv();
         let batch = self
-            .runtime
+            .waiting
             .block_on(async { tokio::time::timeout(time, next).await });
         let Some(batch) = batch.map_err(|_| timeout(&self.limits))? else {
             return self.ended().map(|()| None);

@@ -1,5 +1,6 @@
 //! Queries that would make much of little are refused before they are computed; ordinary ones are not.
 
+use std::sync::mpsc::channel;
 use std::time::{Duration, Instant};
 
 use pitt_query::{Engine, Limits, QueryError};
@@ -118,4 +119,36 @@ fn ask_ordinary_queries() {
         let start: String = sql.chars().take(160).collect();
         assert!(told.is_ok(), "{start}: {told:?}");
     }
+}
+
+#[test]
+fn what_never_looks_up_from_its_work_is_stopped_and_leaves_the_engine_to_others() {
+    let (tell, told) = channel();
+    std::thread::spawn(move || {
+        let folder = tempfile::tempdir().unwrap();
+        let engine = engine(folder.path());
+        let many: Vec<String> = ('a'..='n').map(|name| format!("ztf {name}")).collect();
+        let limits = Limits {
+            time: Duration::from_millis(500),
+            ..Limits::default()
+        };
+        // More of them than the engine has threads.
+        for gathers in ["array_agg(a.ra)", "string_agg(a.object_id, ',')"].repeat(5) {
+            let sql = format!("SELECT {gathers} AS x FROM {}", many.join(", "));
+            let ended = engine
+                .query(&sql, &limits)
+                .and_then(|mut rows| rows.next().transpose());
+            tell.send(ended.map(|_| 0)).unwrap();
+        }
+        tell.send(ask(&engine, "SELECT count(*) FROM ztf")).unwrap();
+    });
+    for _ in 0..10 {
+        let ended = told.recv_timeout(Duration::from_secs(60)).unwrap();
+        assert!(
+            matches!(ended, Err(QueryError::Timeout { .. })),
+            "{ended:?}"
+        );
+    }
+    let counted = told.recv_timeout(Duration::from_secs(60)).unwrap();
+    assert_eq!(counted.unwrap(), 1);
 }
