@@ -38,7 +38,7 @@ def plot_stamps(
     """Science, template and difference image of an alert, side by side, dark on light.
 
     Images show where north and east are, and a bar of some arcsec: by their world coordinate system (Rubin's), or by their camera's fixed
-    orientation (ZTF's). Those of which neither is known (JPEG) are drawn as in the file, row 0 at the bottom. An image that is a mirror
+    orientation (ZTF's). Those of which neither is known are drawn as in the file, row 0 at the bottom. An image that is a mirror
     image of the sky in its file (ZTF's) is turned over.
 
     >>> import pitt_broker as pb
@@ -190,8 +190,7 @@ def _pixel_to_sky(plane: Stamp, by_survey: _Matrix | None) -> _Matrix | None:
                 [float(header.get(f"CDELT{i}", 1)) * float(header.get(f"PC{i}_{j}", i == j)) for j in (1, 2)] for i in (1, 2)
             ]
         else:
-            # Of JPEG, which has no header, nothing is known.
-            return by_survey if header else None
+            return by_survey
     except ValueError:
         return None
     array = np.array(matrix)

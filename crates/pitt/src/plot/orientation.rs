@@ -19,9 +19,9 @@ const ZTF: Orientation = Orientation {
 };
 
 impl Orientation {
-    /// By the matrix of the image's header, else by what is known of its survey. Of JPEG nothing is known.
+    /// By the matrix of the image's header, else by what is known of its survey.
     pub fn of(plane: &Plane, survey: &str) -> Option<Self> {
-        let by_survey = || (survey == "ztf" && !plane.cards.is_empty()).then_some(ZTF);
+        let by_survey = || (survey == "ztf").then_some(ZTF);
         Self::by_header(plane).or_else(by_survey)
     }
 
@@ -131,15 +131,11 @@ mod tests {
     }
 
     #[test]
-    fn ztfs_mirror_image_is_turned_over_and_of_jpeg_nothing_is_known() {
+    fn ztfs_mirror_image_is_turned_over() {
         assert_eq!(angles(&[NAXIS], "ztf"), Some([180.0, 90.0]));
         assert_eq!(
             unmirrored(plane(&[NAXIS]), "ztf"),
             [4.0, 5.0, 6.0, 1.0, 2.0, 3.0]
-        );
-        assert_eq!(
-            unmirrored(plane(&[]), "ztf"),
-            [1.0, 2.0, 3.0, 4.0, 5.0, 6.0]
         );
     }
 }
