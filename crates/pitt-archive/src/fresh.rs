@@ -186,6 +186,18 @@ impl Inner {
         self.fresh.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// The rows of the tables that `wanted` names, beside their logs.
+    fn fresh_rows(
+        &self,
+        tables: &BTreeMap<String, DeltaLog>,
+        wanted: impl Fn(&str) -> bool,
+    ) -> Result<BTreeMap<String, Vec<RecordBatch>>, ArchiveError> {
+        let mut fresh = self.fresh();
+        fresh.check(table(tables, PACKETS)?)?;
+        let names = fresh.tables.keys().filter(|name| wanted(name));
+        Ok(names.map(|name| (name.clone(), fresh.of(name))).collect())
+    }
+
     /// Keeps what one append brought, by table; `spans` is all that is appended and not committed.
     pub(crate) fn keep_fresh(
         &self,
@@ -219,14 +231,15 @@ impl Archive {
     pub fn latest(&self, wanted: impl Fn(&str) -> bool) -> Result<Vec<Latest>, ArchiveError> {
         let mut found = Vec::new();
         {
+            // No commit becomes visible while this is held. Whoever appends waits for the rows alone, not for the lists of files.
             let tables = self.inner.tables();
-            let mut fresh = self.inner.fresh();
-            fresh.check(table(&tables, PACKETS)?)?;
-            let names: BTreeSet<&String> = tables.keys().chain(fresh.tables.keys()).collect();
+            let rows = self.inner.fresh_rows(&tables, &wanted)?;
+            let names: BTreeSet<&String> = tables.keys().chain(rows.keys()).collect();
             for name in names.into_iter().filter(|name| wanted(name)) {
                 let log = tables.get(name);
                 let committed = log.map(|log| TableSnapshot::of(name, log)).transpose()?;
-                found.push((name.clone(), committed, fresh.of(name)));
+                let fresh = rows.get(name).cloned().unwrap_or_default();
+                found.push((name.clone(), committed, fresh));
             }
         }
         let found = found.into_iter();

@@ -196,9 +196,7 @@ impl Growth {
         depth: usize,
     ) -> Result<u64, QueryError> {
         let parts = self.parts(expr, plan, column, depth)?;
-        let sum = parts
-            .iter()
-            .fold(0, |sum: u64, part| sum.saturating_add(*part));
+        let sum = sum(&parts);
         let size = match expr {
             Expr::Literal(value, _) => literal(value),
             Expr::ScalarFunction(call) => called(call, &parts),
@@ -261,14 +259,14 @@ fn gathers(name: &str) -> bool {
     GATHERING.contains(&name)
 }
 
+fn sum(parts: &[u64]) -> u64 {
+    let all = parts.iter();
+    all.fold(0, |sum: u64, part| sum.saturating_add(*part))
+}
+
 /// The size of a function's result, from those of its arguments.
 fn called(call: &ScalarFunction, parts: &[u64]) -> u64 {
     let name = call.func.name();
-    let sum = |parts: &[u64]| {
-        parts
-            .iter()
-            .fold(0, |sum: u64, part| sum.saturating_add(*part))
-    };
     if let Some((_, from)) = MULTIPLYING.iter().find(|(known, _)| *known == name) {
         let put_in = sum(parts.get(*from..).unwrap_or_default());
         let among = sum(parts.get(..(*from).max(1)).unwrap_or_default());

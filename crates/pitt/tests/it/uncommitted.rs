@@ -131,6 +131,7 @@ fn paths(at: SocketAddr, object: &str, ra: &Value, dec: &Value) -> Vec<String> {
     let mut page = get_json(at, "/api/v1/alerts?limit=40");
     while let Some(next) = page["next"].as_str() {
         let path = format!("/api/v1/alerts?limit=40&cursor={next}");
+        paths.push(format!("/api/v1/sources?object_id={object}&cursor={next}"));
         page = get_json(at, &path);
         paths.push(path);
     }

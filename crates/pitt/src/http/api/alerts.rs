@@ -166,6 +166,7 @@ pub async fn sources(
 ) -> Answer {
     let query = AlertsQuery {
         object_id: Some(query.object_id),
+        cursor: query.cursor,
         limit: Some(MOST),
         ..AlertsQuery::default()
     };
@@ -183,6 +184,8 @@ pub struct SourcesQuery {
     #[serde(alias = "objectId", alias = "diaObjectId")]
     #[param(example = "ZTF26aaaaaaa")]
     pub object_id: String,
+    /// Where to go on: `next` of the answer before.
+    pub cursor: Option<String>,
 }
 
 /// The table that a query asks for.

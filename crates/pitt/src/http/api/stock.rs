@@ -110,14 +110,9 @@ impl Stock {
         }
     }
 
-    /// Surveys to look in. Before its first commit a survey has no table, so a known name counts as well.
+    /// Surveys to look in, also those that no commit has a table of yet.
     fn surveys(&self, archive: &Archive, wanted: Option<&str>) -> Result<Vec<String>, Problem> {
-        let mut known = archive.surveys();
-        if self.fresh.get().is_some() {
-            known.extend(["ztf".to_owned(), "lsst".to_owned()]);
-            known.sort();
-            known.dedup();
-        }
+        let known: Vec<String> = archive.latest_surveys().into_iter().collect();
         let Some(wanted) = wanted else {
             return Ok(known);
         };
