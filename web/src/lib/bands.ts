@@ -73,6 +73,10 @@ function inMag(row: Row): Point | null {
   return point(row, kind, row['mag'], row['mag_err']);
 }
 
+/** Magnitudes, unless there would be limits alone though fluxes were measured: of what stays fainter than in the template. */
+export const unitOf = (rows: Row[]): Unit =>
+  rows.some((row) => row['psf_flux'] != null) && points(rows, 'mag').every((point) => point.kind === 'limit') ? 'flux' : 'mag';
+
 /** How many have a flux, and no place among magnitudes: fainter than in the template. */
 export const negatives = (rows: Row[]): number =>
   rows.filter((row) => row['psf_flux'] != null && inMag(row) === null).length;
