@@ -568,6 +568,17 @@ describe('pages over simulated alerts', { skip: SKIP }, () => {
     await page.locator('details[open]').getByRole('button', { name: 'Try' }).click();
     await page.locator('details[open]').getByRole('region', { name: 'Answer', exact: true }).getByText('"nights"').waitFor();
   });
+
+  it('explain the code of an error where the error says', async () => {
+    const page = await tab(browser, broker);
+    const missing = await fetch(`${broker.url}/api/v1/objects/none`, { headers: { authorization: `Bearer ${broker.token}` } });
+    const { type, code } = await missing.json();
+    await page.at(type);
+    const row = page.locator(`[id="${code}"]`);
+    await row.getByText('404').waitFor();
+    await until('it is in view', () => row.evaluate((it) => { const { top, bottom } = it.getBoundingClientRect(); return top >= 0 && bottom <= innerHeight; }));
+    assert.deepEqual(page.wrong, []);
+  });
 });
 
 it('pages say that the broker is away, keep what stood there, and go on when it is back', { skip: SKIP }, async () => {

@@ -122,6 +122,18 @@ impl TableFile {
         read::columns(&self.path, columns)
     }
 
+    /// Reads top-level columns of some rows, whose numbers ascend, in the order asked for.
+    ///
+    /// # Errors
+    /// The file cannot be read, or has no such row or column.
+    pub fn read_rows(
+        &self,
+        columns: &[&str],
+        rows: &[u64],
+    ) -> Result<Vec<RecordBatch>, ArchiveError> {
+        read::rows(&self.path, columns, rows)
+    }
+
     /// Smallest and largest value of a text column, when the log has them.
     pub fn range_text(&self, column: &str) -> Option<(String, String)> {
         let stats: serde_json::Value = serde_json::from_str(&self.stats).ok()?;

@@ -202,11 +202,7 @@ impl OpenFiles {
             *used = now;
             return Ok(open.clone());
         }
-        let file = PositionedFile::open(path)?;
-        let options = ArrowReaderOptions::new().with_page_index_policy(PageIndexPolicy::Optional);
-        let metadata =
-            ArrowReaderMetadata::load(&file, options).map_err(ArchiveError::parquet(path))?;
-        let open = OpenFile { file, metadata };
+        let open = OpenFile::new(path)?;
         if files.len() >= self.limit
             && let Some(oldest) = files
                 .iter()
@@ -225,18 +221,45 @@ impl OpenFiles {
         path: &Path,
         rows: &[u64],
     ) -> Result<Vec<RecordBatch>, ArchiveError> {
-        let open = self.open(path)?;
+        self.open(path)?.rows(path, &PACKET_COLUMNS, rows)
+    }
+}
+
+/// Reads columns of rows of a file, which ascend: of other rows no more than stands on the same pages.
+pub(crate) fn rows(
+    path: &Path,
+    names: &[&str],
+    rows: &[u64],
+) -> Result<Vec<RecordBatch>, ArchiveError> {
+    OpenFile::new(path)?.rows(path, names, rows)
+}
+
+impl OpenFile {
+    fn new(path: &Path) -> Result<Self, ArchiveError> {
+        let file = PositionedFile::open(path)?;
+        let options = ArrowReaderOptions::new().with_page_index_policy(PageIndexPolicy::Optional);
+        let metadata =
+            ArrowReaderMetadata::load(&file, options).map_err(ArchiveError::parquet(path))?;
+        Ok(Self { file, metadata })
+    }
+
+    fn rows(
+        self,
+        path: &Path,
+        names: &[&str],
+        rows: &[u64],
+    ) -> Result<Vec<RecordBatch>, ArchiveError> {
         let damaged = |row: u64| ArchiveError::Damaged {
             path: path.display().to_string(),
             row,
             detail: "the file has no such row".to_owned(),
         };
         let (groups, selection) =
-            selected(open.metadata.metadata().row_groups(), rows).map_err(damaged)?;
-        let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(open.file, open.metadata)
+            selected(self.metadata.metadata().row_groups(), rows).map_err(damaged)?;
+        let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(self.file, self.metadata)
             .with_row_groups(groups)
             .with_row_selection(selection);
-        let batches = columns_of(builder, path, &PACKET_COLUMNS, rows.len().max(1))?;
+        let batches = columns_of(builder, path, names, rows.len().max(1))?;
         let batches: Vec<RecordBatch> = batches.collect::<Result<_, _>>()?;
         let found: usize = batches.iter().map(RecordBatch::num_rows).sum();
         match rows.get(found) {

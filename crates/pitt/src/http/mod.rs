@@ -15,6 +15,7 @@
 
 pub mod api;
 pub mod auth;
+mod compressed;
 mod crowd;
 mod held;
 pub mod live;

@@ -12,6 +12,7 @@ use axum::routing::get;
 use serde_json::json;
 
 use super::api::problem::{Problem, shown};
+use super::compressed::compressed;
 use super::{Site, api, pages, registry};
 use crate::telemetry::{Telemetry, metrics};
 
@@ -45,7 +46,7 @@ pub(super) fn router(site: Site) -> Router {
         .fallback(page_or_nothing)
         .with_state(site.telemetry);
     own.merge(registry::routes(site.schemas))
-        .merge(api::router(site.api))
+        .merge(compressed(api::router(site.api)))
         .layer(from_fn(in_our_words))
 }
 

@@ -12,8 +12,8 @@ use serde_json::{Value, json};
 use super::running::Running;
 use super::{bad, examples, good, json, lsst_visit, simulate, token, until};
 
-/// Simulated messages of LSST; the first two claim a schema id that nobody knows.
-fn night_with_an_unknown_schema(dir: &Path) -> PathBuf {
+/// Six simulated messages of LSST, in order, and what lies beside them.
+fn night(dir: &Path) -> (Vec<PathBuf>, Vec<PathBuf>) {
     lsst_visit(dir, 6);
     let of_night = |entry: fs::DirEntry| entry.path();
     let folder = fs::read_dir(dir.join("night"))
@@ -24,9 +24,15 @@ fn night_with_an_unknown_schema(dir: &Path) -> PathBuf {
     let files = fs::read_dir(&folder)
         .unwrap()
         .map(|entry| entry.unwrap().path());
-    let (mut messages, mut schemas): (Vec<_>, Vec<_>) =
+    let (mut messages, others): (Vec<_>, Vec<_>) =
         files.partition(|file| file.extension() == Some("avro".as_ref()));
     messages.sort();
+    (messages, others)
+}
+
+/// Simulated messages of LSST; the first two claim a schema id that nobody knows.
+fn night_with_an_unknown_schema(dir: &Path) -> PathBuf {
+    let (messages, mut schemas) = night(dir);
     schemas.retain(|file| file.extension() == Some("avsc".as_ref()));
     for message in &messages[..2] {
         let mut bytes = fs::read(message).unwrap();
@@ -296,4 +302,39 @@ fn an_archive_that_is_served_is_written_only_by_who_may() {
     assert_eq!(figures(&done, ["state", "stored"]), json!(["done", 2]));
     shows(&server, 6);
     assert_eq!(json(dir, &["verify", "--json"])["ok"], true);
+}
+
+#[test]
+fn the_list_of_what_could_not_be_read_has_the_size_of_each_packet_page_by_page() {
+    let folder = tempfile::tempdir().unwrap();
+    let dir = folder.path();
+    let cut = |(n, path): (usize, &PathBuf)| {
+        let mut bytes = fs::read(path).unwrap();
+        bytes.truncate(100 * (n + 1));
+        fs::write(path, &bytes).unwrap();
+        let name = path.file_name().unwrap().to_str().unwrap().to_owned();
+        (name, bytes.len().to_string())
+    };
+    let sizes: Vec<(String, String)> = night(dir).0.iter().enumerate().map(cut).collect();
+    assert_eq!(sizes.len(), 6);
+    good(dir, &["run", "--from", "night"]);
+    let broker = Running::serve(dir, &[]);
+    for order in ["newest", "oldest"] {
+        let (mut listed, mut cursor) = (vec![], String::new());
+        loop {
+            let page = format!("quarantine?limit=4&order={order}{cursor}");
+            let page = broker.get(&page).good();
+            listed.extend(page["rows"].as_array().unwrap().clone());
+            let Some(next) = page["next"].as_str() else {
+                break;
+            };
+            cursor = format!("&cursor={next}");
+        }
+        assert_eq!(listed.len(), 6, "{listed:?}");
+        for row in &listed {
+            let name = row["name"].as_str().unwrap();
+            let (_, size) = sizes.iter().find(|(file, _)| name.contains(file)).unwrap();
+            assert_eq!(row["bytes"].to_string().trim_matches('"'), size, "{row}");
+        }
+    }
 }

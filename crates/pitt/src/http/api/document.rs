@@ -3,6 +3,7 @@
 use std::sync::LazyLock;
 
 use serde_json::{Map, Value};
+use utoipa::openapi::extensions::Extensions;
 use utoipa::openapi::path::{Operation, ParameterIn};
 use utoipa::openapi::request_body::RequestBodyBuilder;
 use utoipa::openapi::schema::ObjectBuilder;
@@ -12,6 +13,7 @@ use utoipa::openapi::{
 };
 use utoipa::{PartialSchema, ToSchema};
 
+use super::codes;
 use super::problem::{self, ProblemBody};
 use super::table::Format;
 
@@ -34,10 +36,13 @@ pub fn head() -> OpenApi {
         .description(Some(DESCRIPTION))
         .license(Some(license.build()));
     let components = ComponentsBuilder::new().schema(ProblemBody::name(), ProblemBody::schema());
-    OpenApiBuilder::new()
+    let errors = Extensions::builder().add("x-errors", codes::listed());
+    let mut document = OpenApiBuilder::new()
         .info(info.build())
         .components(Some(components.build()))
-        .build()
+        .build();
+    document.extensions = Some(errors.build());
+    document
 }
 
 /// Adds what all operations have: problems as answers, the body of a POST, an id for each.

@@ -18,6 +18,7 @@ pub mod alert;
 pub mod alert_rows;
 pub mod alerts;
 pub mod answer;
+pub mod codes;
 pub mod columns;
 pub mod compat;
 pub mod cones;

@@ -9,6 +9,8 @@ use pitt_query::QueryError;
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::codes;
+
 /// The content type of every error.
 pub const CONTENT_TYPE: &str = "application/problem+json";
 
@@ -61,6 +63,10 @@ pub struct ProblemBody {
 impl Problem {
     /// A problem without a place and a hint.
     pub fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Self {
+        debug_assert!(
+            codes::find(code).is_some_and(|code| code.statuses.contains(&status.as_u16())),
+            "`{code}` with status {status} is no code of ours"
+        );
         Self {
             status,
             code,
@@ -110,6 +116,7 @@ impl Problem {
 
     /// The body of the answer.
     pub fn body(&self) -> ProblemBody {
+        let usual = || codes::find(self.code)?.hint.map(str::to_owned);
         ProblemBody {
             r#type: format!("/docs/errors#{}", self.code),
             title: self.status.canonical_reason().unwrap_or("Error").to_owned(),
@@ -117,31 +124,9 @@ impl Problem {
             detail: self.detail.clone(),
             code: self.code.to_owned(),
             place: self.place.clone(),
-            hint: self
-                .hint
-                .clone()
-                .or_else(|| usual_hint(self.code).map(str::to_owned)),
+            hint: self.hint.clone().or_else(usual),
         }
     }
-}
-
-/// What to do where nothing better is said.
-fn usual_hint(code: &str) -> Option<&'static str> {
-    Some(match code {
-        "unknown_alert" | "unknown_object" => "`/api/v1/resolve?q=` finds alerts and objects",
-        "unknown_survey" => "`/api/v1/statistics` lists the surveys",
-        "unknown_filter" | "unknown_version" => {
-            "`/api/v1/filters` lists the filters, with their versions"
-        }
-        "unknown_webhook" => "`/api/v1/webhooks` lists them",
-        "unknown_replay" => "`/api/v1/replays` lists those with your token",
-        "no_cutout" => "`cutouts` of the alert lists those it brings",
-        "missing_parameter" | "bad_parameter" | "bad_body" => "`/docs` describes every parameter",
-        "bad_sql" => "`/api/v1/tables` lists tables and columns",
-        "busy" | "rate_limited" => "try again after `retry-after` seconds",
-        "too_large" => "send less at once",
-        _ => return None,
-    })
 }
 
 /// What a client sent, cut to a length that can be repeated to it.

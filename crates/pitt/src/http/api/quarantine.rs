@@ -2,9 +2,9 @@
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Int32Type, Int64Type};
-use arrow_array::{Array, Int32Array, RecordBatch};
+use arrow_array::{Int32Array, RecordBatch};
 use axum::extract::State;
-use pitt_archive::tables;
+use pitt_archive::{TableFile, tables};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use utoipa::{IntoParams, ToSchema};
@@ -43,7 +43,15 @@ struct Record {
     name: String,
     reason: String,
     detail: String,
+    place: Place,
     bytes: Option<i64>,
+}
+
+/// Where a record is stored: a file of the list, and its row there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Place {
+    file: usize,
+    row: u64,
 }
 
 /// Records that could not be read, newest first
@@ -73,7 +81,7 @@ fn list(api: &Api, query: &QuarantineQuery, limit: usize) -> Result<Table, Probl
         .as_deref()
         .map(|cursor| cursor::read::<4>(list, cursor))
         .transpose()?;
-    let mut records = records(api)?;
+    let (files, mut records) = records(api)?;
     records.retain(|record| {
         query
             .reason
@@ -113,6 +121,7 @@ fn list(api: &Api, query: &QuarantineQuery, limit: usize) -> Result<Table, Probl
         ];
         cursor::write(list, &parts)
     });
+    measure(&files, &mut records)?;
     Ok(table(&records)?.going_on(next))
 }
 
@@ -133,7 +142,8 @@ fn place(
     ))
 }
 
-fn records(api: &Api) -> Result<Vec<Record>, Problem> {
+/// All records without their packets, and the files that hold them.
+fn records(api: &Api) -> Result<(Vec<TableFile>, Vec<Record>), Problem> {
     let names = [
         "received_us",
         "partition",
@@ -142,26 +152,29 @@ fn records(api: &Api) -> Result<Vec<Record>, Problem> {
         "name",
         "reason",
         "detail",
-        "packet",
     ];
     let archive = api.stock.archive()?;
+    let files = api.shelf.files(&archive, tables::QUARANTINE, |_| true)?;
+    let files: Vec<TableFile> = files.into_iter().map(|(file, _)| file).collect();
     let mut records = vec![];
-    for (file, _) in api.shelf.files(&archive, tables::QUARANTINE, |_| true)? {
-        for rows in file.read(&names)? {
+    for (file, stored) in files.iter().enumerate() {
+        let mut at = 0;
+        for rows in stored.read(&names)? {
             let rows = rows?;
-            records.extend((0..rows.num_rows()).map(|row| record(&rows, row)));
+            let place = |row: usize| Place {
+                file,
+                row: at + row as u64,
+            };
+            records.extend((0..rows.num_rows()).map(|row| record(&rows, row, place(row))));
+            at += rows.num_rows() as u64;
         }
     }
-    Ok(records)
+    Ok((files, records))
 }
 
-fn record(rows: &RecordBatch, row: usize) -> Record {
+fn record(rows: &RecordBatch, row: usize, place: Place) -> Record {
     let text = |at: usize| rows.column(at).as_string::<i32>().value(row).to_owned();
     let whole = |at: usize| rows.column(at).as_primitive::<Int64Type>().value(row);
-    let packet = rows.column(7);
-    let bytes = packet
-        .is_valid(row)
-        .then(|| packet.as_binary::<i32>().value(row).len() as i64);
     Record {
         received_us: whole(0),
         partition: text(1),
@@ -170,8 +183,29 @@ fn record(rows: &RecordBatch, row: usize) -> Record {
         name: text(4),
         reason: text(5),
         detail: text(6),
-        bytes,
+        place,
+        bytes: None,
     }
+}
+
+/// Adds the sizes of the packets. They are read for that, so only of records that are shown.
+fn measure(files: &[TableFile], records: &mut [Record]) -> Result<(), Problem> {
+    let mut order: Vec<&mut Record> = records.iter_mut().collect();
+    order.sort_by_key(|record| record.place);
+    for group in order.chunk_by_mut(|a, b| a.place.file == b.place.file) {
+        let rows: Vec<u64> = group.iter().map(|record| record.place.row).collect();
+        let Some(file) = group.first().and_then(|first| files.get(first.place.file)) else {
+            continue;
+        };
+        let batches = file.read_rows(&["packet"], &rows)?;
+        let sizes = batches
+            .iter()
+            .flat_map(|rows| rows.column(0).as_binary::<i32>());
+        for (record, packet) in group.iter_mut().zip(sizes) {
+            record.bytes = packet.map(|packet| packet.len() as i64);
+        }
+    }
+    Ok(())
 }
 
 fn table(records: &[Record]) -> Result<Table, Problem> {
