@@ -96,6 +96,8 @@ pub(crate) struct Sky {
     days: u32,
     /// Right ascension opposite to the Sun on the first night `[deg]`.
     opposition_ra: f64,
+    /// What ZTF's names count from: another sky has other names, so that an archive of both takes no two objects for one.
+    first_name: u64,
 }
 
 impl Sky {
@@ -113,6 +115,14 @@ impl Sky {
             start_mjd: schedule.start_mjd(),
             days: schedule.total_nights() + 2,
             opposition_ra: wrap(sun + 180.0),
+            first_name: Draw::at(&[
+                schedule.seed(),
+                0x6e61_6d65,
+                schedule.first_mjd().to_bits(),
+                u64::from(config.alerts_per_visit),
+            ])
+            .bits()
+                >> 16,
         }
     }
 
@@ -218,7 +228,9 @@ impl Sky {
         let lasting = u64::from(self.fields) * u64::from(self.slots) * GENERATIONS;
         let visit =
             u64::from(exposure.night) * u64::from(self.visits_per_night) + u64::from(exposure.seq);
-        lasting + visit * u64::from(self.alerts_per_visit) + u64::from(slot)
+        // A visit goes through all slots of its field, then through as many fillers as alerts are still missing.
+        let slots = u64::from(self.slots) + u64::from(self.alerts_per_visit);
+        lasting + visit * slots + u64::from(slot)
     }
 
     /// A detection of nothing: filler `slot` of an exposure.
@@ -259,7 +271,7 @@ impl Sky {
             }
             _ => (source.number, 2018 + (source.key % 5) as i32),
         };
-        crate::ztf::object_id(number, year)
+        crate::ztf::object_id(self.first_name + number, year)
     }
 
     /// A position in a field.

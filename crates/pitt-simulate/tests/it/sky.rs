@@ -1,6 +1,6 @@
 //! The light curves and motions that the packets tell of.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::LazyLock;
 
 use pitt_simulate::{SimSurvey, SimulationConfig, Simulator, Truth};
@@ -198,4 +198,23 @@ fn the_demo_night_has_enough_for_every_filter() {
         assert!(classes[&(survey, "kilonova")] >= 2, "{classes:?}");
         assert!(classes[&(survey, "supernova_ia")] >= 50, "{classes:?}");
     }
+}
+
+#[test]
+fn an_object_stays_where_it_is_and_another_sky_has_others() {
+    for survey in [SimSurvey::Ztf, SimSurvey::Lsst] {
+        let sky = run(survey, 2, 20, 40);
+        let mut places: BTreeMap<&str, (f64, f64)> = BTreeMap::new();
+        let still = |one: &&Truth| one.class != "asteroid" || survey == SimSurvey::Ztf;
+        for one in sky.iter().filter(still) {
+            let place = *places.entry(&one.object_id).or_insert((one.ra, one.dec));
+            assert_eq!(place, (one.ra, one.dec), "{}, {}", one.object_id, one.class);
+        }
+        assert!(places.len() > 500, "{} objects", places.len());
+    }
+    let names = |alerts| {
+        let names = run(SimSurvey::Ztf, 1, 20, alerts).into_iter();
+        names.map(|one| one.object_id).collect::<BTreeSet<String>>()
+    };
+    assert_eq!(names(40).intersection(&names(41)).next(), None);
 }
