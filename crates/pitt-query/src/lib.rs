@@ -30,6 +30,6 @@ pub use completion::{Completion, NameKind, completions, functions_markdown};
 pub use error::{FilterError, FilterProblem, Place, QueryError};
 pub use filter::{Disabled, Failure, Filter, FilterSet, Judgement, Needs, Surveys, Verdict};
 pub use sql::{
-    DataFile, Engine, InMemory, Limits, OutputFormat, Rows, TableSource, is_id, json_row,
+    Budget, DataFile, Engine, InMemory, Limits, OutputFormat, Rows, TableSource, is_id, json_row,
     write_rows,
 };

@@ -14,6 +14,7 @@ use datafusion::prelude::{SQLOptions, SessionConfig, SessionContext};
 use datafusion::sql::parser::DFParserBuilder;
 use tokio::runtime::Runtime;
 
+use super::budget::Budget;
 use super::growth::{self, REFUSED_FUNCTIONS};
 use super::memory::InMemory;
 use super::names::Names;
@@ -72,11 +73,11 @@ pub struct Engine {
 }
 
 impl Engine {
-    /// Makes the tables known. `memory_bytes` bounds what sorts, joins and groups may hold.
+    /// Makes the tables known. Queries hold no more memory than `budget` has, with those of all engines that share it.
     pub fn open(
         tables: &[TableSource],
         catalogs: &Catalogs,
-        memory_bytes: usize,
+        budget: &Budget,
     ) -> Result<Engine, QueryError> {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(std::thread::available_parallelism().map_or(2, |n| n.get().min(8)))
@@ -88,7 +89,7 @@ impl Engine {
                 path: "query threads".into(),
                 source,
             })?;
-        let context = session(catalogs, memory_bytes)?;
+        let context = session(catalogs, budget)?;
         let mut engine = Engine {
             context,
             runtime,
@@ -253,14 +254,14 @@ impl Engine {
     }
 }
 
-fn session(catalogs: &Catalogs, memory_bytes: usize) -> Result<SessionContext, QueryError> {
+fn session(catalogs: &Catalogs, budget: &Budget) -> Result<SessionContext, QueryError> {
     let mut config = SessionConfig::new().with_information_schema(true);
     config.options_mut().sql_parser.enable_ident_normalization = false;
     config.options_mut().execution.parquet.pushdown_filters = true;
     // One that doubles a text at each step would end only with the memory.
     config.options_mut().execution.enable_recursive_ctes = false;
     let environment = RuntimeEnvBuilder::new()
-        .with_memory_limit(memory_bytes, 1.0)
+        .with_memory_pool(budget.0.clone())
         .build_arc()?;
     let context = SessionContext::new_with_config_rt(config, environment);
     for name in REFUSED_FUNCTIONS {

@@ -1,5 +1,6 @@
 //! SQL over the archive: read-only, bounded in time, rows and memory.
 
+mod budget;
 mod engine;
 mod growth;
 mod memory;
@@ -10,6 +11,7 @@ mod rows;
 mod table;
 mod union;
 
+pub use budget::Budget;
 pub use engine::{Engine, Limits};
 pub use memory::InMemory;
 pub use output::{OutputFormat, is_id, json_row, write_rows};

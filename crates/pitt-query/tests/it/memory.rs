@@ -4,7 +4,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 use datafusion::arrow::array::{ArrayRef, AsArray, RecordBatch, StructArray};
-use pitt_query::{Catalogs, Engine, InMemory, Limits, OutputFormat, TableSource, write_rows};
+use pitt_query::{
+    Budget, Catalogs, Engine, InMemory, Limits, OutputFormat, TableSource, write_rows,
+};
 
 use crate::fixture::{lsst, ztf};
 use crate::queries::{alerts, file};
@@ -72,7 +74,7 @@ fn engine(folder: &Path, files: [&[RecordBatch]; 2]) -> Engine {
             .collect(),
     });
     let tables: Vec<TableSource> = tables.collect();
-    Engine::open(&tables, &Catalogs::new(), 64 << 20).unwrap()
+    Engine::open(&tables, &Catalogs::new(), &Budget::of(64 << 20)).unwrap()
 }
 
 fn answer(engine: &Engine, rows: &InMemory, sql: &str) -> Result<String, String> {

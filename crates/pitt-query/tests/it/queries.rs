@@ -6,7 +6,7 @@ use std::time::Duration;
 use datafusion::arrow::array::RecordBatch;
 use datafusion::parquet::arrow::ArrowWriter;
 use pitt_query::{
-    Catalogs, DataFile, Engine, Limits, OutputFormat, QueryError, TableSource, write_rows,
+    Budget, Catalogs, DataFile, Engine, Limits, OutputFormat, QueryError, TableSource, write_rows,
 };
 
 use crate::fixture::{Alert, lsst, ztf};
@@ -76,7 +76,7 @@ pub(crate) fn engine(folder: &Path) -> Engine {
         ),
         table("matches", &packets, vec![]),
     ];
-    Engine::open(&tables, &Catalogs::new(), 64 << 20).unwrap()
+    Engine::open(&tables, &Catalogs::new(), &Budget::of(64 << 20)).unwrap()
 }
 
 fn answer(engine: &Engine, sql: &str) -> String {

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use pitt_archive::Archive;
-use pitt_query::{Engine, Limits, OutputFormat, write_rows};
+use pitt_query::{Budget, Engine, Limits, OutputFormat, write_rows};
 
 use super::{Misused, settings};
 use crate::broker::open_archive;
@@ -85,11 +85,8 @@ pub fn engine(archive: &Archive, settings: &Settings) -> Result<Engine> {
         tables.extend(archive.snapshot(&name)?.map(source));
     }
     let catalogs = catalogs::load(archive.folder())?;
-    Ok(Engine::open(
-        &tables,
-        &catalogs,
-        settings.query.memory_mb << 20,
-    )?)
+    let budget = Budget::of(settings.query.memory_mb << 20);
+    Ok(Engine::open(&tables, &catalogs, &budget)?)
 }
 
 /// Every row of a query as texts; a null is a dash.

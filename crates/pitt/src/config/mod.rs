@@ -160,7 +160,7 @@ pub struct CommitSettings {
 pub struct QuerySettings {
     /// Most rows returned.
     pub max_rows: usize,
-    /// Most memory, MB.
+    /// Most memory that all queries hold together, MB.
     pub memory_mb: usize,
     /// Longest run, s.
     pub timeout_s: f64,

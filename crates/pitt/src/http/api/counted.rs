@@ -10,7 +10,7 @@ use arrow_array::types::Int64Type;
 use arrow_array::{Array, RecordBatch};
 use arrow_schema::SchemaRef;
 use pitt_archive::{Archive, PartName, Tally, tables};
-use pitt_query::{Catalogs, Engine, InMemory};
+use pitt_query::{Budget, Catalogs, Engine, InMemory};
 
 use super::Api;
 use super::problem::Problem;
@@ -26,12 +26,25 @@ const SKIES: usize = 8;
 type Kept<State, Made> = Option<(Vec<(String, State)>, Made)>;
 
 /// What is kept.
-#[derive(Default)]
 pub struct Counted {
+    /// What queries may hold, of this engine and of those before, which may still be asked.
+    budget: Budget,
     /// Of tables at these versions, with room for columns that only rows in memory have.
     engine: Mutex<Kept<(u64, SchemaRef), Arc<Engine>>>,
     catalogs: Mutex<Kept<SystemTime, Catalogs>>,
     skies: Mutex<Vec<(i32, Sky)>>,
+}
+
+impl Counted {
+    /// Nothing yet; queries may hold so much memory `[bytes]`.
+    pub fn new(query_bytes: usize) -> Self {
+        Self {
+            budget: Budget::of(query_bytes),
+            engine: Mutex::default(),
+            catalogs: Mutex::default(),
+            skies: Mutex::default(),
+        }
+    }
 }
 
 /// Alerts of a night by cell, counted file by file.
@@ -85,8 +98,7 @@ impl Api {
         }
         let catalogs = self.catalogs(archive.folder())?;
         drop(archive);
-        let memory = self.settings.query.memory_mb << 20;
-        let engine = Arc::new(Engine::open(&tables, &catalogs, memory)?);
+        let engine = Arc::new(Engine::open(&tables, &catalogs, &self.counted.budget)?);
         *kept = Some((states, engine.clone()));
         Ok((engine, fresh))
     }

@@ -124,7 +124,7 @@ impl Api {
             settings: settings.clone(),
             pool: Pool::start()?,
             shelf: Shelf::default(),
-            counted: Counted::default(),
+            counted: Counted::new(settings.query.memory_mb << 20),
             retries: Retries::default(),
         };
         Ok(Self(Arc::new(parts)))
