@@ -21,7 +21,7 @@ pub struct Ls {
     pitt show 3155240240015010000 --raw alert.avro   the packet, byte for byte")]
 pub struct Show {
     /// Alert id: ZTF candid or LSST diaSourceId
-    #[arg(value_name = "ALERT")]
+    #[arg(value_name = "ALERT", value_parser = alert_id)]
     pub alert: i64,
     /// Print JSON; ids are strings
     #[arg(long)]
@@ -39,7 +39,7 @@ pub struct Show {
 #[command(after_help = "Example:\n  pitt stamps 3155240240015010000 --png stamps.png")]
 pub struct Stamps {
     /// Alert id: ZTF candid or LSST diaSourceId
-    #[arg(value_name = "ALERT")]
+    #[arg(value_name = "ALERT", value_parser = alert_id)]
     pub alert: i64,
     /// Picture to write [default: stamps_ALERT.png]
     #[arg(long, value_name = "FILE")]
@@ -132,4 +132,13 @@ pub enum Format {
     Json,
     /// Apache Parquet (needs --output)
     Parquet,
+}
+
+/// The id of an alert; people give an object's here.
+fn alert_id(text: &str) -> Result<i64, String> {
+    let number = text.trim().parse();
+    number.map_err(|_| match text.get(..3) {
+        Some("ZTF") => format!("that is an object: `pitt lightcurve {text}` lists its alerts"),
+        _ => "expected a whole number: candid of ZTF, diaSourceId of LSST".to_owned(),
+    })
 }

@@ -123,6 +123,13 @@ fn looks_at_alerts(dir: &Path) {
         code == 1 && error.starts_with("error: no alert 5 in "),
         "{error}"
     );
+    for (given, way_out) in [
+        ("ZTF18abcdefg", "pitt lightcurve ZTF18abcdefg"),
+        ("ä", "candid of ZTF, diaSourceId of LSST"),
+    ] {
+        let (code, error) = bad(dir, &["show", given]);
+        assert!(code == 2 && error.contains(way_out), "{error}");
+    }
     let (code, error) = bad(dir, &["lightcurve", "ZTF00nosuch"]);
     assert!(
         code == 1 && error.starts_with("error: no object `ZTF00nosuch` in "),
