@@ -44,17 +44,22 @@ impl Answer {
 ///
 /// `what` is the method and the path; a body of `null` is none.
 pub(crate) fn ask(at: SocketAddr, what: &str, token: Option<&str>, body: &Value) -> Answer {
+    let token = token.map_or_else(String::new, |token| {
+        format!("authorization: Bearer {token}\r\n")
+    });
+    ask_with(at, what, &token, body)
+}
+
+/// The same with these headers, each ended by `\r\n`.
+pub(crate) fn ask_with(at: SocketAddr, what: &str, headers: &str, body: &Value) -> Answer {
     let body = match body {
         Value::Null => String::new(),
         body => body.to_string(),
     };
-    let token = token.map_or_else(String::new, |token| {
-        format!("authorization: Bearer {token}\r\n")
-    });
     let mut stream = connect(at);
     write!(
         stream,
-        "{what} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n{token}\
+        "{what} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n{headers}\
          content-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
         body.len()
     )

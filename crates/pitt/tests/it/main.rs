@@ -6,6 +6,7 @@
 )]
 
 mod client;
+mod compressed;
 mod download;
 mod examples;
 mod failing;

@@ -6,6 +6,7 @@ use std::time::Duration;
 use axum::body::{Body, Bytes};
 use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse, Response};
+use futures::StreamExt;
 use serde::Serialize;
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
@@ -137,7 +138,8 @@ async fn written(
         Piece::End => Bytes::new(),
     };
     let rest = futures::stream::unfold((Some(first), pieces), next_piece);
-    Ok(Body::from_stream(rest))
+    // Some look again after the end.
+    Ok(Body::from_stream(rest.fuse()))
 }
 
 /// What comes from whoever writes. Without an end it is not whole, whatever ended it.
@@ -238,5 +240,15 @@ mod tests {
         };
         assert_eq!(told(panics).await, None, "a panic");
         assert_eq!(told(|_| Ok(())).await, Some(0), "nothing is whole too");
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_has_ended_stays_so() {
+        let write = |out: &mut Pieces| out.write_all(b"all").map_err(table::gone);
+        let body = written(&Pool::start().unwrap(), Lane::Sql, write).await;
+        let mut pieces = body.ok().unwrap().into_data_stream();
+        assert_eq!(pieces.next().await.unwrap().unwrap(), "all");
+        assert!(pieces.next().await.is_none());
+        assert!(pieces.next().await.is_none());
     }
 }

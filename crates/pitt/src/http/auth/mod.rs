@@ -76,7 +76,8 @@ struct Inner {
     of_token: Rate,
 }
 
-/// Who is at the other end of a connection; the server puts it into each request.
+/// Who asks: the other end of a connection, which the server puts into each request, or whom a proxy there speaks for. Of IPv6 the
+/// first 64 bits.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Peer(pub(super) IpAddr);
 
@@ -177,6 +178,8 @@ impl Inner {
             return Err(refusal::last(origins::elsewhere()));
         }
         let (address, token) = (self.address(&request), bearer(request.headers()));
+        // From here on who asks, not the proxy that speaks for them.
+        request.extensions_mut().insert(Peer(address));
         let caller = self.caller(address, token.as_deref()).await;
         let caller = caller.map_err(refusal::last)?;
         let left = self.count(&caller, rule)?;
