@@ -51,7 +51,7 @@ async fn as_it_is_for_neighbours(mut request: Request, next: Next) -> axum::resp
 
 #[cfg(test)]
 mod tests {
-    use std::io::Read;
+    use std::io::{Error, Read};
 
     use axum::body::{Body, to_bytes};
     use axum::routing::get;
@@ -111,5 +111,27 @@ mod tests {
             assert_eq!(encoding, None, "{path} from {from}");
             assert!(body.len() == 2 || body.len() == 10_000);
         }
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_breaks_off_does_so_gzipped_too() {
+        let broken = || async {
+            let pieces = [
+                Ok("0123456789".repeat(1000)),
+                Err(Error::other("on purpose")),
+            ];
+            let body = Body::from_stream(futures::stream::iter(pieces));
+            ([(header::CONTENT_TYPE, "application/json")], body)
+        };
+        let routes = Router::new().route("/", get(broken));
+        let request = Request::get("/").header(header::ACCEPT_ENCODING, "gzip");
+        let request = request.extension(Peer([192, 0, 2, 7].into()));
+        let service = TowerToHyperService::new(compressed(routes));
+        let response = service
+            .call(request.body(Body::empty()).unwrap())
+            .await
+            .unwrap();
+        assert_eq!(response.headers()[header::CONTENT_ENCODING], "gzip");
+        assert!(to_bytes(response.into_body(), usize::MAX).await.is_err());
     }
 }
