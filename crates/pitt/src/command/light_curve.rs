@@ -71,7 +71,8 @@ struct Curve {
     survey: String,
     position: Option<Icrs>,
     points: BTreeMap<(Key, Kind), PlotPoint>,
-    alerts: usize,
+    /// Alerts by the exposures that they were made of.
+    alerts: BTreeMap<Key, i64>,
 }
 
 impl Curve {
@@ -88,7 +89,7 @@ impl Curve {
             survey: last.survey.clone(),
             position: None,
             points: BTreeMap::new(),
-            alerts: alerts.len(),
+            alerts: BTreeMap::new(),
         };
         let mut reader = Reader::new(
             archive,
@@ -121,16 +122,22 @@ impl Curve {
                     }
                 }
             }
-            curve.add(plot_point(point));
+            let drawn = plot_point(point);
+            curve.alerts.insert(key(&drawn), point.alert_id);
+            curve.add(drawn);
         }
         curve.drop_doubles();
         Ok(curve)
     }
 
     fn add(&mut self, point: PlotPoint) {
-        let time = (point.mjd_tai * 864_000.0).round() as i64;
-        self.points
-            .insert(((time, point.band.map(Band::index)), point.kind), point);
+        self.points.insert((key(&point), point.kind), point);
+    }
+
+    /// The alert of a detection, if the archive has it.
+    fn alert(&self, point: &PlotPoint) -> Option<i64> {
+        let alert = self.alerts.get(&key(point)).copied();
+        alert.filter(|_| point.kind == Kind::Detection)
     }
 
     fn add_list(&mut self, column: &ArrayRef, kind: Kind) {
@@ -198,7 +205,7 @@ impl Curve {
         });
         format!(
             "{place}{}, {}",
-            counted(self.alerts as u64, "alert"),
+            counted(self.alerts.len() as u64, "alert"),
             counted(self.points.len() as u64, "point")
         )
     }
@@ -212,7 +219,8 @@ impl Curve {
             ("band", Align::Left),
             ("kind", Align::Left),
         ];
-        let mut table = Table::new(columns.into_iter().chain(right[1..].iter().copied()));
+        let columns = columns.into_iter().chain(right[1..].iter().copied());
+        let mut table = Table::new(columns.chain([("alert", Align::Left)]));
         for point in self.points.values() {
             let number = |value: f64, digits: usize| {
                 if value.is_finite() {
@@ -243,22 +251,26 @@ impl Curve {
                 number(point.flux_err_njy, 0),
                 format!("{limit}{}", number(mag, 3)),
                 number(error, 3),
+                self.alert(point)
+                    .map_or_else(String::new, |id| id.to_string()),
             ]);
         }
         format!("{}   {}\n{}", self.title(), self.subtitle(), table.render())
     }
 
     fn csv(&self) -> String {
-        let mut text = String::from("mjd_tai,band,kind,psf_flux_njy,psf_flux_err_njy\n");
+        let mut text = String::from("mjd_tai,band,kind,psf_flux_njy,psf_flux_err_njy,alert_id\n");
         for point in self.points.values() {
             let error = Some(point.flux_err_njy).filter(|error| error.is_finite());
             text.push_str(&format!(
-                "{},{},{},{},{}\n",
+                "{},{},{},{},{},{}\n",
                 point.mjd_tai,
                 point.band.map_or("", Band::as_str),
                 kind_name(point.kind),
                 point.flux_njy as f32,
                 error.map_or_else(String::new, |error| (error as f32).to_string()),
+                self.alert(point)
+                    .map_or_else(String::new, |id| id.to_string()),
             ));
         }
         text
@@ -272,6 +284,7 @@ impl Curve {
                 "kind": kind_name(point.kind),
                 "psf_flux_njy": point.flux_njy,
                 "psf_flux_err_njy": point.flux_err_njy,
+                "alert_id": self.alert(point).map(|id| id.to_string()),
             })
         };
         json!({
@@ -282,6 +295,11 @@ impl Curve {
             "points": self.points.values().map(point).collect::<Vec<_>>(),
         })
     }
+}
+
+fn key(point: &PlotPoint) -> Key {
+    let time = (point.mjd_tai * 864_000.0).round() as i64;
+    (time, point.band.map(Band::index))
 }
 
 fn kind_name(kind: Kind) -> &'static str {

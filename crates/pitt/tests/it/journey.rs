@@ -98,7 +98,19 @@ fn looks_at_alerts(dir: &Path) {
                 "{picture}"
             );
         }
-        assert!(good(dir, &["lightcurve", object, "--csv"]).lines().count() >= 2);
+        let csv = good(dir, &["lightcurve", object, "--csv"]);
+        assert!(
+            csv.lines().any(|line| line.ends_with(&format!(",{id}"))),
+            "{csv}"
+        );
+        let table = good(dir, &["lightcurve", object]);
+        assert!(
+            table.lines().any(|line| line.trim_end().ends_with(id)),
+            "{table}"
+        );
+        let curve = json(dir, &["lightcurve", object, "--json"]);
+        let mut points = curve["points"].as_array().unwrap().iter();
+        assert!(points.any(|point| point["alert_id"] == id), "{curve}");
         let (ra, dec) = (alert["ra"].to_string(), alert["dec"].to_string());
         let near = json(dir, &["cone", &ra, &dec, "5", "--json"]);
         assert!(
