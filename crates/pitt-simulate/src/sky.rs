@@ -96,7 +96,7 @@ pub(crate) struct Sky {
     days: u32,
     /// Right ascension opposite to the Sun on the first night `[deg]`.
     opposition_ra: f64,
-    /// What ZTF's names count from: another sky has other names, so that an archive of both takes no two objects for one.
+    /// What ZTF's names count from, of 48 bits: another sky has other names, so that an archive of both takes no two objects for one.
     first_name: u64,
 }
 

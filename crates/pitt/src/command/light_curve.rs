@@ -71,8 +71,9 @@ struct Curve {
     survey: String,
     position: Option<Icrs>,
     points: BTreeMap<(Key, Kind), PlotPoint>,
-    /// Alerts by the exposures that they were made of.
-    alerts: BTreeMap<Key, i64>,
+    alerts: usize,
+    /// Alerts by the exposures that they were made of; where there are several, the last.
+    ids: BTreeMap<Key, i64>,
 }
 
 impl Curve {
@@ -89,7 +90,8 @@ impl Curve {
             survey: last.survey.clone(),
             position: None,
             points: BTreeMap::new(),
-            alerts: BTreeMap::new(),
+            alerts: alerts.len(),
+            ids: BTreeMap::new(),
         };
         let mut reader = Reader::new(
             archive,
@@ -123,7 +125,7 @@ impl Curve {
                 }
             }
             let drawn = plot_point(point);
-            curve.alerts.insert(key(&drawn), point.alert_id);
+            curve.ids.insert(key(&drawn), point.alert_id);
             curve.add(drawn);
         }
         curve.drop_doubles();
@@ -136,7 +138,7 @@ impl Curve {
 
     /// The alert of a detection, if the archive has it.
     fn alert(&self, point: &PlotPoint) -> Option<i64> {
-        let alert = self.alerts.get(&key(point)).copied();
+        let alert = self.ids.get(&key(point)).copied();
         alert.filter(|_| point.kind == Kind::Detection)
     }
 
@@ -205,7 +207,7 @@ impl Curve {
         });
         format!(
             "{place}{}, {}",
-            counted(self.alerts.len() as u64, "alert"),
+            counted(self.alerts as u64, "alert"),
             counted(self.points.len() as u64, "point")
         )
     }

@@ -65,6 +65,19 @@ fn a_simulated_night_comes_in_and_every_command_answers() {
     );
 }
 
+/// As table, CSV and JSON the light curve of an object has this alert.
+fn assert_light_curve(dir: &Path, object: &str, id: &str) {
+    let csv = good(dir, &["lightcurve", object, "--csv"]);
+    let last = format!(",{id}");
+    assert!(csv.lines().any(|line| line.ends_with(&last)), "{csv}");
+    let table = good(dir, &["lightcurve", object]);
+    let mut lines = table.lines().map(str::trim_end);
+    assert!(lines.any(|line| line.ends_with(id)), "{table}");
+    let curve = json(dir, &["lightcurve", object, "--json"]);
+    let mut points = curve["points"].as_array().unwrap().iter();
+    assert!(points.any(|point| point["alert_id"] == id), "{curve}");
+}
+
 fn looks_at_alerts(dir: &Path) {
     for survey in ["ztf", "lsst"] {
         let sql = format!(
@@ -98,19 +111,7 @@ fn looks_at_alerts(dir: &Path) {
                 "{picture}"
             );
         }
-        let csv = good(dir, &["lightcurve", object, "--csv"]);
-        assert!(
-            csv.lines().any(|line| line.ends_with(&format!(",{id}"))),
-            "{csv}"
-        );
-        let table = good(dir, &["lightcurve", object]);
-        assert!(
-            table.lines().any(|line| line.trim_end().ends_with(id)),
-            "{table}"
-        );
-        let curve = json(dir, &["lightcurve", object, "--json"]);
-        let mut points = curve["points"].as_array().unwrap().iter();
-        assert!(points.any(|point| point["alert_id"] == id), "{curve}");
+        assert_light_curve(dir, object, id);
         let (ra, dec) = (alert["ra"].to_string(), alert["dec"].to_string());
         let near = json(dir, &["cone", &ra, &dec, "5", "--json"]);
         assert!(

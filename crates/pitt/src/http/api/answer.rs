@@ -138,7 +138,7 @@ async fn written(
         Piece::End => Bytes::new(),
     };
     let rest = futures::stream::unfold((Some(first), pieces), next_piece);
-    // Some look again after the end.
+    // What compresses it looks again after the end.
     Ok(Body::from_stream(rest.fuse()))
 }
 

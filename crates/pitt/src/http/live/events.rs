@@ -14,7 +14,6 @@ use axum::extract::{Path, State};
 use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
-use futures::StreamExt;
 use serde::Deserialize;
 use tokio::sync::{Mutex, mpsc};
 use tokio::time::{Instant, interval_at};
@@ -115,7 +114,7 @@ fn open(
         (header::CONTENT_TYPE, "text/event-stream"),
         (header::CACHE_CONTROL, "no-store"),
     ];
-    let response: Response = (headers, Body::from_stream(pieces.fuse())).into_response();
+    let response: Response = (headers, Body::from_stream(pieces)).into_response();
     Ok(response)
 }
 
